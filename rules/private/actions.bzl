@@ -1,0 +1,49 @@
+"""How the rules run tools/compile_model.py."""
+
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE")
+
+# Nothing of the machine that an action runs on may reach its outputs.
+_ENV = {
+    # Random initialisation takes other paths on other CPUs and thread counts.
+    "ATEN_CPU_CAPABILITY": "default",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",
+    "PYTHONNOUSERSITE": "1",
+    "PYTHONSAFEPATH": "1",
+}
+
+TOOL_ATTRS = {
+    "_full_trace": attr.label(default = "//rules:full_trace", providers = [BuildSettingInfo]),
+}
+
+def run_tool(ctx, *, stage, arguments, inputs, outputs, mnemonic, progress_message):
+    """Declares an action that runs one stage of the tool.
+
+    Args:
+      ctx: the rule's context; the rule needs TOOL_ATTRS and the compiler toolchain.
+      stage: string; the tool's command.
+      arguments: list of strings and Args.
+      inputs: depset or list of Files.
+      outputs: list of Files.
+      mnemonic: string.
+      progress_message: string.
+    """
+    compiler = ctx.toolchains[COMPILER_TOOLCHAIN_TYPE].compiler
+    if not compiler:
+        fail("the toolchain registered as {} has no 'compiler'".format(COMPILER_TOOLCHAIN_TYPE))
+    flags = ctx.actions.args()
+    flags.add(stage)
+    if ctx.attr._full_trace[BuildSettingInfo].value:
+        flags.add("--full_trace")
+    ctx.actions.run(
+        executable = compiler,
+        arguments = [flags] + arguments,
+        inputs = inputs,
+        outputs = outputs,
+        env = _ENV,
+        mnemonic = mnemonic,
+        progress_message = progress_message,
+        toolchain = COMPILER_TOOLCHAIN_TYPE,
+    )

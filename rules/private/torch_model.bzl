@@ -1,0 +1,122 @@
+"""torch_model: a model in Python becomes an ExportedProgram."""
+
+load("@rules_python//python:defs.bzl", "PyInfo")
+load("//rules:providers.bzl", "TorchModelInfo")
+load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE")
+load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
+
+_DOC = """Exports a PyTorch model.
+
+The entry point is a function that returns a `torch_aot.Model`: a module,
+example inputs and, optionally, dynamic shapes and names. It is called with
+torch's generator seeded; `weights`, if given, are then loaded into the module,
+and must have exactly its keys and shapes.
+
+```python
+import torch
+from torch_aot import Model
+
+def mlp() -> Model:
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    return Model(
+        torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4)),
+        inputs=(torch.randn(2, 8),),
+        dynamic_shapes=({0: batch},),
+    )
+```
+
+```starlark
+torch_model(
+    name = "mlp_model",
+    src = "mlp.py",
+    entry = "mlp",
+)
+```
+
+Outputs: `<name>.pt2`, which `torch.export.load` reads, and `<name>.json`, its
+signature. A model that cannot be exported fails the build with the line of the
+model at fault; `--//rules:full_trace` adds PyTorch's whole report.
+"""
+
+_ATTRS = {
+    "src": attr.label(
+        allow_single_file = [".py"],
+        doc = "The Python file that holds the entry point.",
+        mandatory = True,
+    ),
+    "entry": attr.string(
+        doc = "The entry point's name: a function in `src` that returns a `torch_aot.Model`. " +
+              "If it has a parameter `weights`, it gets the state dict and loads it itself.",
+        mandatory = True,
+    ),
+    "deps": attr.label_list(
+        doc = "Python libraries that `src` imports, beside torch, numpy and `torch_aot`.",
+        providers = [PyInfo],
+    ),
+    "data": attr.label_list(
+        allow_files = True,
+        doc = "Files that `src` reads when it is imported or called, by their path from the workspace's root.",
+    ),
+    "weights": attr.label_list(
+        allow_files = [".safetensors", ".pth", ".pt", ".bin"],
+        doc = "State dicts, merged; `.safetensors`, or what `torch.save` wrote, read with `weights_only=True`.",
+    ),
+    "seed": attr.int(
+        default = 0,
+        doc = "Seed of random initialisation.",
+    ),
+}
+
+def _import_paths(ctx):
+    """Directories, from the execution root, that Python imports are looked up in."""
+    roots = [".", ctx.bin_dir.path]
+    for path in depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps]).to_list():
+        repository, _, rest = path.partition("/")
+        if repository != ctx.workspace_name:
+            rest = "external/" + path
+        roots += [rest, ctx.bin_dir.path + "/" + rest]
+    return roots
+
+def _torch_model_impl(ctx):
+    program = ctx.actions.declare_file(ctx.label.name + ".pt2")
+    signature = ctx.actions.declare_file(ctx.label.name + ".json")
+    sources = depset(
+        [ctx.file.src] + ctx.files.data + ctx.files.weights,
+        transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps] +
+                     [dep[DefaultInfo].default_runfiles.files for dep in ctx.attr.deps],
+    )
+    entry = "{}:{}".format(ctx.file.src.path, ctx.attr.entry)
+    arguments = ["--seed={}".format(ctx.attr.seed)]
+    arguments += ["--weights=" + file.path for file in ctx.files.weights]
+    arguments += ["--import_path=" + path for path in _import_paths(ctx)]
+
+    outputs = ctx.actions.args()
+    outputs.add(program, format = "--program=%s")
+    outputs.add(signature, format = "--signature=%s")
+    run_tool(
+        ctx,
+        stage = "export",
+        arguments = [entry] + arguments + [outputs],
+        inputs = sources,
+        outputs = [program, signature],
+        mnemonic = "TorchExport",
+        progress_message = "Exporting PyTorch model %{label}",
+    )
+    return [
+        DefaultInfo(files = depset([program, signature])),
+        TorchModelInfo(
+            program = program,
+            signature = signature,
+            entry = entry,
+            arguments = arguments,
+            sources = sources,
+        ),
+    ]
+
+torch_model = rule(
+    implementation = _torch_model_impl,
+    doc = _DOC,
+    attrs = _ATTRS | TOOL_ATTRS,
+    provides = [TorchModelInfo],
+    toolchains = [COMPILER_TOOLCHAIN_TYPE],
+)

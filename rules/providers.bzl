@@ -1,0 +1,33 @@
+"""What the rules hand to each other."""
+
+TorchModelInfo = provider(
+    doc = "An exported model: what `torch_model` makes.",
+    fields = {
+        "program": "File: the ExportedProgram, `.pt2`.",
+        "signature": "File: its inputs and outputs, names, dtypes and symbolic shapes, as JSON.",
+        "entry": "string: the entry point as the tool takes it, `path/model.py:function`.",
+        "arguments": "list of strings: the tool's other flags for this model: weights, seed, import paths.",
+        "sources": "depset of Files: what the entry point reads: Python sources, data, weights.",
+    },
+)
+
+TorchCodegenInfo = provider(
+    doc = "What was generated from an exported model: what `cc_torch_library` compiled.",
+    fields = {
+        "id": "string: a C identifier, unique to the target; every symbol with external linkage starts with it.",
+        "model": "TorchModelInfo: what it was generated from.",
+        "header": "File: the public C++ header.",
+        "include": "string: how the header is included, `models/resnet.h`.",
+        "sources": "list of Files: the C++ sources.",
+        "weights": "File: the constants, embedded as they are.",
+        "manifest": "File: label, class, ISA, signature and runtime operators, as JSON.",
+    },
+)
+
+TorchRuntimeInfo = provider(
+    doc = "A runtime that generated code calls: the target half of `torch_toolchain`.",
+    fields = {
+        "interface": "CcInfo: the public headers, and the code that all models share.",
+        "backend": "CcInfo: the headers and libraries behind the seam, for generated code alone.",
+    },
+)

@@ -1,0 +1,79 @@
+"""The toolchain: which torch exports and compiles models, and what they run on.
+
+There are two toolchain types, since the halves run in different places:
+`//rules:compiler_toolchain_type` runs on the exec platform and holds the tool
+that exports and generates; `//rules:runtime_toolchain_type` is for the target
+platform and holds what generated code links.
+"""
+
+load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
+load("//rules:providers.bzl", "TorchRuntimeInfo")
+
+COMPILER_TOOLCHAIN_TYPE = Label("//rules:compiler_toolchain_type")
+RUNTIME_TOOLCHAIN_TYPE = Label("//rules:runtime_toolchain_type")
+
+def _torch_toolchain_impl(ctx):
+    runtime = None
+    if bool(ctx.attr.interface) != bool(ctx.attr.backend):
+        fail("give both 'interface' and 'backend', or neither")
+    if ctx.attr.interface:
+        runtime = TorchRuntimeInfo(
+            interface = ctx.attr.interface[CcInfo],
+            backend = ctx.attr.backend[CcInfo],
+        )
+    if not runtime and not ctx.attr.compiler:
+        fail("give 'compiler', or 'interface' and 'backend'")
+    return [platform_common.ToolchainInfo(
+        compiler = ctx.attr.compiler[DefaultInfo].files_to_run if ctx.attr.compiler else None,
+        runtime = runtime,
+    )]
+
+torch_toolchain = rule(
+    implementation = _torch_toolchain_impl,
+    doc = """One half of a torch installation, or both.
+
+To bring another torch, declare two of these and register them before
+rules_torch's own. The compiler has to be of the same torch version as the
+runtime's headers and libraries:
+
+```starlark
+torch_toolchain(
+    name = "my_compiler",
+    compiler = ":my_compile_model",  # a py_binary of tools/compile_model.py
+)
+
+toolchain(
+    name = "my_compiler_toolchain",
+    toolchain = ":my_compiler",
+    toolchain_type = "@rules_torch//rules:compiler_toolchain_type",
+)
+
+torch_toolchain(
+    name = "my_runtime",
+    interface = "@rules_torch//runtime",
+    backend = ":my_libtorch",
+)
+
+toolchain(
+    name = "my_runtime_toolchain",
+    toolchain = ":my_runtime",
+    toolchain_type = "@rules_torch//rules:runtime_toolchain_type",
+)
+```
+""",
+    attrs = {
+        "compiler": attr.label(
+            cfg = "exec",
+            doc = "The exec half: a binary with the command line of `tools/compile_model.py`.",
+            executable = True,
+        ),
+        "interface": attr.label(
+            doc = "The target half: the headers that users' code includes, and the code that all models share.",
+            providers = [CcInfo],
+        ),
+        "backend": attr.label(
+            doc = "The target half: the headers that AOTInductor's code includes, and the libraries that it calls.",
+            providers = [CcInfo],
+        ),
+    },
+)

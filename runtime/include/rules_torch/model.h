@@ -1,0 +1,73 @@
+// What every generated model class holds: one instance of a compiled model.
+#ifndef RULES_TORCH_MODEL_H_
+#define RULES_TORCH_MODEL_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "rules_torch/abi.h"
+#include "rules_torch/status.h"
+#include "rules_torch/tensor.h"
+
+namespace rules_torch {
+
+// Owns an RTorchModel. The generated classes put types on it; it can also be
+// used as it is with a table that came from dlsym.
+//
+// Thread-safe but for moving and destroying, as RTorchModelApi.run says.
+class Model {
+ public:
+  // `api` must outlive the model. Fails with INVALID_ARGUMENT where its
+  // abi_version is not this header's.
+  static StatusOr<Model> Create(const RTorchModelApi* api) {
+    if (api->abi_version != RTORCH_ABI_VERSION) {
+      return Status(RTORCH_INVALID_ARGUMENT,
+                    "the model's ABI version is " + std::to_string(api->abi_version) +
+                        ", this program's is " + std::to_string(RTORCH_ABI_VERSION));
+    }
+    RTorchModel* model = nullptr;
+    RTorchError error;
+    if (api->create(api, &model, &error) != RTORCH_OK) {
+      return Status(error.code, error.message);
+    }
+    return Model(api, model);
+  }
+
+  // See RTorchModelApi.run.
+  Status Run(const RTorchTensor* inputs, std::int32_t num_inputs,
+             RTorchTensor* outputs, std::int32_t num_outputs) const {
+    RTorchError error;
+    if (api_->run(model_.get(), inputs, num_inputs, outputs, num_outputs, &error) !=
+        RTORCH_OK) {
+      return Status(error.code, error.message);
+    }
+    return Status();
+  }
+
+  // The same, writing every output into the buffer given for it.
+  Status RunInto(const RTorchTensor* inputs, std::int32_t num_inputs,
+                 RTorchTensor* outputs, std::int32_t num_outputs) const {
+    for (std::int32_t i = 0; i < num_outputs; ++i) {
+      if (outputs[i].data == nullptr) {
+        return Status(RTORCH_INVALID_ARGUMENT, std::string("output '") +
+                                                   api_->outputs[i].name +
+                                                   "': the buffer is null");
+      }
+    }
+    return Run(inputs, num_inputs, outputs, num_outputs);
+  }
+
+  const RTorchModelApi& api() const { return *api_; }
+
+ private:
+  Model(const RTorchModelApi* api, RTorchModel* model)
+      : api_(api), model_(model, api->destroy) {}
+
+  const RTorchModelApi* api_;
+  std::unique_ptr<RTorchModel, void (*)(RTorchModel*)> model_;
+};
+
+}  // namespace rules_torch
+
+#endif  // RULES_TORCH_MODEL_H_

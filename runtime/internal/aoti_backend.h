@@ -1,0 +1,224 @@
+// Implements the Backend of a model over AOTInductor's generated C++ class.
+//
+// Included at the end of each generated model source, and nowhere else. There
+// the namespace torch::aot_inductor has been renamed to one of the model's own,
+// so that nothing in it is shared between models; what is here lies in an
+// unnamed namespace for the same reason. Of libtorch it uses the aoti_torch_*
+// C functions alone, as the generated code does.
+//
+// AOTInductor's own container is left out: it keeps a pool of models to guard a
+// CUDA event, and copies the weights. A CPU model's run_impl touches nothing of
+// the model but its constants, so many threads may be in it at once.
+#ifndef RULES_TORCH_INTERNAL_AOTI_BACKEND_H_
+#define RULES_TORCH_INTERNAL_AOTI_BACKEND_H_
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/internal/backend.h"
+
+namespace rules_torch::internal {
+namespace {
+
+using torch::aot_inductor::ConstantHandle;
+using torch::aot_inductor::ConstantMap;
+using torch::aot_inductor::MaybeOwningAtenTensorHandle;
+using torch::aot_inductor::RAIIAtenTensorHandle;
+
+// A range of addresses.
+struct Extent {
+  const std::uint8_t* begin = nullptr;
+  const std::uint8_t* end = nullptr;
+
+  bool Overlaps(const Extent& other) const {
+    return begin < other.end && other.begin < end;
+  }
+};
+
+Extent ExtentOf(const RTorchTensor& tensor) {
+  std::int64_t low = 0;
+  std::int64_t high = 1;
+  for (std::int32_t i = 0; i < tensor.rank; ++i) {
+    if (tensor.sizes[i] == 0) return {};
+    const std::int64_t reach = (tensor.sizes[i] - 1) * tensor.strides[i];
+    (reach < 0 ? low : high) += reach;
+  }
+  const auto size =
+      static_cast<std::int64_t>(aoti_torch_dtype_element_size(tensor.dtype));
+  const auto* data = static_cast<const std::uint8_t*>(tensor.data);
+  return {data + low * size, data + high * size};
+}
+
+// Inference only: autograd is off in the calling thread while one of these is
+// alive.
+class NoGrad {
+ public:
+  NoGrad() : before_(aoti_torch_grad_mode_is_enabled()) {
+    aoti_torch_grad_mode_set_enabled(false);
+  }
+  ~NoGrad() { aoti_torch_grad_mode_set_enabled(before_); }
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  bool before_;
+};
+
+void DeleteHandle(void* handle) {
+  aoti_torch_delete_tensor_object(static_cast<AtenTensorHandle>(handle));
+}
+
+AtenTensorHandle HandleOver(void* data, std::int64_t rank, const std::int64_t* sizes,
+                            const std::int64_t* strides, std::int64_t offset,
+                            std::int32_t dtype) {
+  AtenTensorHandle handle;
+  AOTI_TORCH_ERROR_CODE_CHECK(aoti_torch_create_tensor_from_blob_v2(
+      data, rank, sizes, strides, offset, dtype, aoti_torch_device_type_cpu(), 0,
+      &handle, aoti_torch_layout_strided(), nullptr, 0));
+  return handle;
+}
+
+// `Model` is AOTInductor's class. `kMutable` names the constants that the model
+// mutates, as AOTInductor does.
+template <typename Model, int kInputs, int kOutputs, const auto& kMutable>
+class AotiBackend {
+ public:
+  static constexpr Backend Table() { return {&Create, &Destroy, &Run}; }
+
+ private:
+  static void* Create(const Weights& weights, std::string* error) {
+    try {
+      return new AotiBackend(weights);
+    } catch (const std::exception& e) {
+      *error = e.what();
+    } catch (...) {
+      *error = "unknown exception";
+    }
+    return nullptr;
+  }
+
+  static void Destroy(void* instance) { delete static_cast<AotiBackend*>(instance); }
+
+  static bool Run(void* instance, const RTorchTensor* inputs, RTorchTensor* outputs,
+                  bool* owned, std::string* error) {
+    try {
+      static_cast<AotiBackend*>(instance)->Run(inputs, outputs, owned);
+      return true;
+    } catch (const std::exception& e) {
+      *error = e.what();
+    } catch (...) {
+      *error = "unknown exception";
+    }
+    return false;
+  }
+
+  explicit AotiBackend(const Weights& weights)
+      : weights_{weights.begin, weights.begin + weights.size},
+        model_(std::make_shared<ConstantMap>(),
+               std::make_shared<std::vector<ConstantHandle>>(), "cpu", std::nullopt) {
+    auto constants = std::make_shared<ConstantMap>();
+    const std::uint8_t* data = weights.begin;
+    for (std::size_t i = 0; i < model_.num_constants(); ++i) {
+      const char* name = model_.constant_name(i);
+      const std::size_t size = model_.constant_data_size(i);
+      // The runtime takes void*, but writes to none but the mutable ones.
+      auto* memory = const_cast<std::uint8_t*>(data);
+      if (IsMutable(name)) {
+        state_.push_back(std::make_unique<Line[]>((size + 63) / 64));
+        memory = state_.back()[0].bytes;
+        std::memcpy(memory, data, size);
+        state_extents_.push_back({memory, memory + size});
+      }
+      constants->emplace(
+          name, HandleOver(memory, static_cast<std::int64_t>(model_.constant_ndim(i)),
+                           model_.constant_shape(i), model_.constant_stride(i),
+                           static_cast<std::int64_t>(model_.constant_offset(i)),
+                           model_.constant_dtype(i)));
+      data += (size + 63) / 64 * 64;
+    }
+    AOTI_RUNTIME_CHECK(data == weights_.end, "the weights do not fit the code");
+    model_.update_constants_map(std::move(constants));
+  }
+
+  void Run(const RTorchTensor* inputs, RTorchTensor* outputs, bool* owned) {
+    const NoGrad no_grad;
+    std::array<RAIIAtenTensorHandle, kInputs> arguments;
+    for (int i = 0; i < kInputs; ++i) {
+      const RTorchTensor& input = inputs[i];
+      arguments[i] = RAIIAtenTensorHandle(HandleOver(
+          input.data, input.rank, input.sizes, input.strides, 0, input.dtype));
+    }
+    std::array<AtenTensorHandle, kInputs> stolen{};
+    for (int i = 0; i < kInputs; ++i) stolen[i] = arguments[i].release();
+    std::array<AtenTensorHandle, kOutputs> handles{};
+    model_.run_impl(stolen.data(), handles.data(), nullptr, nullptr);
+
+    std::array<RAIIAtenTensorHandle, kOutputs> results;
+    for (int i = 0; i < kOutputs; ++i) results[i] = RAIIAtenTensorHandle(handles[i]);
+    std::array<Extent, kOutputs> extents;
+    for (int i = 0; i < kOutputs; ++i) {
+      RTorchTensor& output = outputs[i];
+      output = Describe(results[i]);
+      extents[i] = ExtentOf(output);
+      owned[i] = !Shares(extents[i], inputs) &&
+                 std::none_of(extents.begin(), extents.begin() + i,
+                              [&](const Extent& e) { return e.Overlaps(extents[i]); });
+    }
+    for (int i = 0; i < kOutputs; ++i) {
+      outputs[i].owner = results[i].release();
+      outputs[i].deleter = &DeleteHandle;
+    }
+  }
+
+  static RTorchTensor Describe(AtenTensorHandle handle) {
+    RTorchTensor tensor{};
+    std::int64_t rank = 0;
+    std::int64_t* sizes = nullptr;
+    std::int64_t* strides = nullptr;
+    AOTI_TORCH_ERROR_CODE_CHECK(aoti_torch_get_dim(handle, &rank));
+    AOTI_RUNTIME_CHECK(rank <= RTORCH_MAX_RANK, "an output's rank is too high");
+    AOTI_TORCH_ERROR_CODE_CHECK(aoti_torch_get_data_ptr(handle, &tensor.data));
+    AOTI_TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(handle, &tensor.dtype));
+    AOTI_TORCH_ERROR_CODE_CHECK(aoti_torch_get_sizes(handle, &sizes));
+    AOTI_TORCH_ERROR_CODE_CHECK(aoti_torch_get_strides(handle, &strides));
+    tensor.rank = static_cast<std::int32_t>(rank);
+    std::copy_n(sizes, rank, tensor.sizes);
+    std::copy_n(strides, rank, tensor.strides);
+    return tensor;
+  }
+
+  bool Shares(const Extent& extent, const RTorchTensor* inputs) const {
+    const auto overlaps = [&](const Extent& e) { return e.Overlaps(extent); };
+    return overlaps(weights_) ||
+           std::any_of(state_extents_.begin(), state_extents_.end(), overlaps) ||
+           std::any_of(inputs, inputs + kInputs, [&](const RTorchTensor& input) {
+             return overlaps(ExtentOf(input));
+           });
+  }
+
+  static bool IsMutable(const char* name) {
+    return std::any_of(std::begin(kMutable), std::end(kMutable),
+                       [&](const char* m) { return std::strcmp(m, name) == 0; });
+  }
+
+  struct alignas(64) Line {
+    std::uint8_t bytes[64];
+  };
+
+  Extent weights_;
+  std::vector<std::unique_ptr<Line[]>> state_;
+  std::vector<Extent> state_extents_;
+  Model model_;
+};
+
+}  // namespace
+}  // namespace rules_torch::internal
+
+#endif  // RULES_TORCH_INTERNAL_AOTI_BACKEND_H_

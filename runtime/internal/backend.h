@@ -1,0 +1,53 @@
+// The seam between what is common to all models (model.cc) and the code that
+// was generated for one, with the runtime that it calls.
+#ifndef RULES_TORCH_INTERNAL_BACKEND_H_
+#define RULES_TORCH_INTERNAL_BACKEND_H_
+
+#include <cstdint>
+#include <string>
+
+#include "rules_torch/abi.h"
+
+namespace rules_torch::internal {
+
+// A model's read-only data in the binary's image; weights.S defines it.
+struct Weights {
+  const std::uint8_t* begin;  // aligned to 64 bytes
+  std::uint64_t size;
+};
+
+// One generated model. None of the functions throws.
+struct Backend {
+  // Returns an instance that uses `weights` where they lie, or nullptr and the
+  // reason.
+  void* (*create)(const Weights& weights, std::string* error);
+
+  void (*destroy)(void* instance);
+
+  // `inputs` are right in number, dtype and shape, and contiguous. Fills
+  // `outputs` entirely. Where the result shares memory with an input, with
+  // another output or with the instance, its owner holds no right to it:
+  // `deleter` is set, but `owned[i]` is false, and the caller has to copy.
+  // On failure returns false and the reason, and sets no output.
+  bool (*run)(void* instance, const RTorchTensor* inputs, RTorchTensor* outputs,
+              bool* owned, std::string* error);
+};
+
+// What RTorchModelApi.definition points to.
+struct Definition {
+  const Backend* backend;
+  const Weights* weights;
+};
+
+// RTorchModelApi's functions, the same for every model.
+RTorchCode CreateModel(const RTorchModelApi* api, RTorchModel** model,
+                       RTorchError* error);
+void DestroyModel(RTorchModel* model);
+RTorchCode RunModel(const RTorchModel* model, const RTorchTensor* inputs,
+                    std::int32_t num_inputs, RTorchTensor* outputs,
+                    std::int32_t num_outputs, RTorchError* error);
+void ReleaseTensor(RTorchTensor* output);
+
+}  // namespace rules_torch::internal
+
+#endif  // RULES_TORCH_INTERNAL_BACKEND_H_

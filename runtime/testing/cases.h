@@ -1,0 +1,30 @@
+// Reads the test data that tools/torch_aot/reference.py writes.
+#ifndef RULES_TORCH_TESTING_CASES_H_
+#define RULES_TORCH_TESTING_CASES_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "rules_torch/abi.h"
+#include "rules_torch/status.h"
+
+namespace rules_torch::testing {
+
+// A tensor with contiguous elements of its own.
+struct HostTensor {
+  RTorchTensor abi{};  // without data
+  std::vector<std::uint8_t> bytes;
+};
+
+struct Case {
+  std::vector<HostTensor> inputs;
+  std::vector<HostTensor> expected;
+};
+
+// Reads a file of cases; an error for one that is missing or broken.
+StatusOr<std::vector<Case>> ReadCases(const std::string& path);
+
+}  // namespace rules_torch::testing
+
+#endif  // RULES_TORCH_TESTING_CASES_H_

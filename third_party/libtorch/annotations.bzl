@@ -1,0 +1,64 @@
+"""What the torch wheel's repository offers beside its Python package."""
+
+load("@rules_python//python:pip.bzl", "package_annotation")
+
+# Parts of the wheel that neither the exporter nor the code generator reads.
+# Every file less is one less to stage in each of their actions.
+_NOT_PYTHON = [
+    "site-packages/torch/bin/*Test",
+    "site-packages/torch/bin/protoc*",
+    "site-packages/torch/bin/script_module*",
+    "site-packages/torch/bin/test_*",
+    "site-packages/torch/include/**",
+    "site-packages/torch/lib/libbackend_with_compiler.so",
+    "site-packages/torch/lib/libjitbackend_test.so",
+    "site-packages/torch/lib/libtorchbind_test.so",
+    "site-packages/torch/share/**",
+    "site-packages/torch/test/**",
+]
+
+_LIBTORCH = """
+# What code that AOTInductor generated includes: the C shim, the runtime's
+# headers and the vector library, which are header-only.
+cc_library(
+    name = "aoti_headers",
+    hdrs = glob([
+        "site-packages/torch/include/ATen/*.h",
+        "site-packages/torch/include/ATen/core/*.h",
+        "site-packages/torch/include/ATen/cpu/**/*.h",
+        "site-packages/torch/include/ATen/native/*.h",
+        "site-packages/torch/include/ATen/native/cpu/*.h",
+        "site-packages/torch/include/ATen/native/quantized/*.h",
+        "site-packages/torch/include/c10/**/*.h",
+        "site-packages/torch/include/sleef.h",
+        "site-packages/torch/include/torch/csrc/inductor/**/*.h",
+        "site-packages/torch/include/torch/csrc/stable/**/*.h",
+        "site-packages/torch/include/torch/headeronly/**/*.h",
+    ], exclude = [
+        "site-packages/torch/include/ATen/*_inl.h",
+        "site-packages/torch/include/ATen/ops/**",
+        "site-packages/torch/include/c10/cuda/**",
+        "site-packages/torch/include/c10/xpu/**",
+    ]),
+    includes = ["site-packages/torch/include"],
+)
+
+# The libraries. libgomp is the OpenMP runtime that libtorch was built with:
+# generated code has to share it, or each would start threads of its own.
+cc_library(
+    name = "libtorch",
+    srcs = [
+        "site-packages/torch/lib/libc10.so",
+        "site-packages/torch/lib/libgomp.so.1",
+        "site-packages/torch/lib/libtorch_cpu.so",
+    ],
+)
+"""
+
+TORCH_ANNOTATIONS = {
+    "torch": package_annotation(
+        additive_build_content = _LIBTORCH,
+        data_exclude_glob = _NOT_PYTHON,
+        srcs_exclude_glob = _NOT_PYTHON,
+    ),
+}

@@ -1,0 +1,178 @@
+"""Compiles a PyTorch model ahead of time, one stage a command.
+
+By hand, from the repository's root, in an environment with torch:
+
+    python tools/compile_model.py export models/tiny.py:mlp \\
+        --program=/tmp/mlp.pt2 --signature=/tmp/mlp.json
+    python tools/compile_model.py codegen /tmp/mlp.pt2 /tmp/mlp.json \\
+        --label=//models:mlp --id=mlp --class=Mlp --out=/tmp/mlp
+
+The second writes /tmp/mlp.h and, beside it, the sources, the weights and a
+manifest; the C++ compiler does the rest.
+Under Bazel the rules torch_model and cc_torch_library call the same commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+import warnings
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one stage; returns the exit status, 1 after an error of the user's."""
+    args = _parser().parse_args(argv)
+    sys.path[:0] = args.import_path
+    _quieten()
+    from torch_aot.errors import UserError
+
+    try:
+        args.run(args)
+    except UserError as error:
+        if args.full_trace:
+            traceback.print_exc()
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _export(args: argparse.Namespace) -> None:
+    from torch_aot import export
+
+    entry, model = _load(args)
+    program, signature = export.export(entry, model)
+    export.save(program, args.program)
+    _write(args.signature, signature.to_json())
+
+
+def _codegen(args: argparse.Namespace) -> None:
+    from torch_aot import cc, codegen, export
+    from torch_aot.signature import Signature
+
+    with open(args.signature, encoding="utf-8") as file:
+        signature = Signature.from_json(file.read())
+    target = cc.Target(
+        args.label, args.id, args.class_name, args.namespace, args.include
+    )
+    generated = codegen.generate(
+        export.load(args.program), name=args.id, isa=args.isa, label=args.label
+    )
+    outputs = {
+        ".h": cc.header(target, signature, generated),
+        ".model.cc": cc.model_source(target, signature, generated),
+        ".kernels.cc": cc.kernels_source(target, generated),
+        ".weights.bin": generated.weights,
+        ".manifest.json": cc.manifest(target, signature, generated, args.isa),
+    }
+    for suffix, content in outputs.items():
+        _write(args.out + suffix, content)
+
+
+def _reference(args: argparse.Namespace) -> None:
+    from torch_aot import reference
+    from torch_aot.signature import Signature
+
+    with open(args.signature, encoding="utf-8") as file:
+        signature = Signature.from_json(file.read())
+    entry, model = _load(args)
+    reference.write_cases(entry, model, signature, args.out, args.cases, args.test_seed)
+
+
+def _load(args: argparse.Namespace) -> tuple:
+    from torch_aot import weights
+    from torch_aot.entry import Entry
+
+    entry = Entry(args.entry)
+    state = weights.read(args.weights) if args.weights else None
+    return entry, entry.load(state, args.seed)
+
+
+def _write(path: str, content: str | bytes) -> None:
+    """Writes a file whole or not at all."""
+    temporary = f"{path}.partial"
+    mode, encoding = ("wb", None) if isinstance(content, bytes) else ("w", "utf-8")
+    with open(temporary, mode, encoding=encoding) as file:
+        file.write(content)
+    os.replace(temporary, path)
+
+
+def _quieten() -> None:
+    """Keeps a build's log to what the user can act on."""
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    stages = parser.add_subparsers(title="stages", required=True, metavar="STAGE")
+
+    def stage(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        added = stages.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        added.add_argument(
+            "--full_trace", action="store_true", help="print PyTorch's whole report"
+        )
+        added.add_argument(
+            "--import_path",
+            action="append",
+            default=[],
+            metavar="DIR",
+            help="where the model's imports are found; may be repeated",
+        )
+        return added
+
+    def model_arguments(added: argparse.ArgumentParser) -> None:
+        added.add_argument(
+            "entry", metavar="FILE.py:FUNCTION", help="returns a torch_aot.Model"
+        )
+        added.add_argument(
+            "--weights",
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="a .safetensors, .pth, .pt or .bin state dict; may be repeated",
+        )
+        added.add_argument(
+            "--seed", type=int, default=0, help="of random initialisation [0]"
+        )
+
+    added = stage(
+        "export", _export, "a model's entry function to an ExportedProgram and signature"
+    )
+    model_arguments(added)
+    added.add_argument("--program", required=True, metavar="FILE.pt2", help="to write")
+    added.add_argument("--signature", required=True, metavar="FILE.json", help="to write")
+
+    added = stage("codegen", _codegen, "an ExportedProgram to C++ sources and weights")
+    added.add_argument("program", metavar="FILE.pt2", help="from export")
+    added.add_argument("signature", metavar="FILE.json", help="from export")
+    added.add_argument("--label", required=True, help="what the model is called")
+    added.add_argument("--id", required=True, help="a C identifier unique to the model")
+    added.add_argument(
+        "--class", required=True, dest="class_name", help="the C++ class's name"
+    )
+    added.add_argument("--namespace", default="", help="the C++ class's namespace")
+    added.add_argument("--include", default="", help="how the header is included")
+    added.add_argument(
+        "--isa",
+        default="x86-64-v3",
+        choices=("x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64"),
+        help="instruction set to generate for [x86-64-v3]",
+    )
+    added.add_argument("--out", required=True, metavar="PREFIX", help="of files to write")
+
+    added = stage("reference", _reference, "inputs and eager outputs to test against")
+    model_arguments(added)
+    added.add_argument("--signature", required=True, metavar="FILE.json", help="of export")
+    added.add_argument("--out", required=True, metavar="FILE", help="to write")
+    added.add_argument("--cases", type=int, default=3, help="random cases [3]")
+    added.add_argument("--test_seed", type=int, default=1, help="of random cases [1]")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""Stage 2: an ExportedProgram becomes C++ source and a weights file.
+
+AOTInductor does the work. Left alone it also looks at the build machine (CPU,
+core count, compiler) and compiles what it wrote; here it gets the target from
+its arguments and stops at the source, which the C++ toolchain that Bazel chose
+then compiles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import tempfile
+from typing import Any
+
+import torch
+
+from torch_aot import isa as isa_lib
+from torch_aot.errors import UserError, explain, user_frame
+
+_ALIGNMENT = 64  # of each constant in the weights file; aoti_backend.h's too
+
+
+@dataclasses.dataclass(frozen=True)
+class Generated:
+    """What code generation made.
+
+    Attributes:
+        wrapper: C++ that runs the graph; defines AOTInductor's class
+            torch::aot_inductor::AOTInductorModel.
+        kernels: C++ of the kernels that the wrapper calls.
+        weights: All constants, each aligned to 64 bytes, in the order in which
+            the wrapper declares them.
+        mutated: Names of the constants that a run changes.
+        fallback_operators: Operators that libtorch computes, as shims.
+    """
+
+    wrapper: str
+    kernels: str
+    weights: bytes
+    mutated: tuple[str, ...]
+    fallback_operators: tuple[str, ...]
+
+
+class _Stop(Exception):  # noqa: N818
+    """Leaves AOTInductor with what it generated, in place of compiling it."""
+
+    def __init__(self, generated: Generated) -> None:
+        super().__init__()
+        self.generated = generated
+
+
+def generate(
+    program: torch.export.ExportedProgram, *, name: str, isa: str, label: str
+) -> Generated:
+    """Generates a model's C++.
+
+    Args:
+        program: The exported program, with example inputs.
+        name: A C identifier, unique to the model in any binary; every symbol
+            with external linkage starts with it.
+        isa: The instruction set to generate for, a key of isa.ISAS.
+        label: Where errors say the model is.
+
+    Raises:
+        UserError: AOTInductor fails, or the model needs an operator that the
+            runtime does not have.
+    """
+    import torch._inductor.codecache as codecache
+    from torch._inductor import aot_compile
+
+    args, kwargs = program.example_inputs
+    compile_method = codecache.AotCodeCompiler.__dict__["compile"]
+
+    def intercept(
+        cls: type,
+        graph: Any,
+        wrapper_code: str,
+        kernel_code: str,
+        serialized_extern_kernel_nodes: str | None,
+        **_: Any,
+    ) -> None:
+        _reject_missing_operators(serialized_extern_kernel_nodes, label)
+        _reject_mutated_inputs(graph, label)
+        raise _Stop(_collect(graph, wrapper_code, kernel_code, name))
+
+    try:
+        codecache.AotCodeCompiler.compile = classmethod(intercept)
+        # Inductor writes caches; nothing of them is kept or shared.
+        with (
+            tempfile.TemporaryDirectory() as cache,
+            _environment(TORCHINDUCTOR_CACHE_DIR=cache),
+            isa_lib.pinned(isa),
+            torch.no_grad(),
+        ):
+            aot_compile(
+                program.module(check_guards=False), args, kwargs, options=_options(name)
+            )
+    except UserError:
+        raise
+    except Exception as error:
+        stop = _find_stop(error)
+        if stop is not None:
+            return stop.generated
+        where = user_frame(error, lambda path: "site-packages" not in path)
+        raise explain(error, where or label) from error
+    finally:
+        codecache.AotCodeCompiler.compile = compile_method
+    raise AssertionError("AOTInductor did not reach its code compiler")
+
+
+def _options(name: str) -> dict[str, Any]:
+    return {
+        "aot_inductor.package": True,
+        "aot_inductor.package_cpp_only": True,
+        # Leaves out the C interface with its fixed symbols.
+        "aot_inductor.dynamic_linkage": False,
+        "aot_inductor.model_name_for_generated_files": name,
+        "aot_inductor.package_constants_in_so": False,
+        "aot_inductor.precompile_headers": False,
+        # Inductor folds one-element constants, mutated ones too: a step counter
+        # would stay at its first value. Nor may new weights give new code.
+        "always_keep_tensor_constants": True,
+        "joint_graph_constant_folding": False,
+        # The number of threads is that of the machine that runs the model.
+        "cpp.threads": -1,
+        "cpp.dynamic_threads": True,
+        "compile_threads": 1,
+        "fx_graph_cache": False,
+        "comment_origin": False,
+    }
+
+
+def _collect(graph: Any, wrapper: str, kernels: str, name: str) -> Generated:
+    # Kernels are `extern "C"`, with names that other models use too.
+    names = set(re.findall(r'extern "C"\s+void\s+(\w+)\(', wrapper + kernels))
+    pattern = re.compile(r"\b(" + "|".join(sorted(names) or ["(?!)"]) + r")\b")
+
+    def rename(source: str) -> str:
+        return pattern.sub(rf"{name}_\1", source)
+
+    # It would write a copy of model.h with a class of another name beside the
+    # wrapper; our namespace tells the classes apart.
+    wrapper = re.sub(
+        r'^#include "[^"]*\.h"\n',
+        "#include <torch/csrc/inductor/aoti_runtime/model.h>\n",
+        wrapper,
+        flags=re.MULTILINE,
+    ).replace(f"AOTInductorModel{name}", "AOTInductorModel")
+    constants = [key for key in graph.constants if key not in graph.folded_constants]
+    return Generated(
+        wrapper=rename(wrapper),
+        kernels=_serialise_checked_kernels(rename(kernels)),
+        weights=b"".join(
+            _padded(graph.get_original_value_of_constant(key)) for key in constants
+        ),
+        mutated=tuple(sorted(graph.mutated_buffers & set(constants))),
+        fallback_operators=tuple(
+            sorted(set(re.findall(r"\baoti_torch_cpu_(\w+)\(", wrapper)))
+        ),
+    )
+
+
+def _serialise_checked_kernels(kernels: str) -> str:
+    """Takes OpenMP out of the kernels that can throw.
+
+    A kernel that indexes by data (an embedding) checks the index and throws. An
+    exception that leaves an OpenMP region ends the process; from serial code it
+    reaches Run, which returns it.
+    """
+    start = "#include <torch/csrc/inductor/cpp_prefix.h>"
+    return start.join(
+        re.sub(r"^ *#pragma omp .*\n", "", part, flags=re.MULTILINE)
+        if "AOTI_TORCH_CHECK(" in part
+        else part
+        for part in kernels.split(start)
+    )
+
+
+def _padded(tensor: torch.Tensor) -> bytes:
+    """The bytes of a tensor's whole storage, padded to the alignment."""
+    if tensor.numel() == 0:
+        return b""
+    storage = torch.tensor([], dtype=torch.uint8).set_(tensor.untyped_storage().cpu())
+    data = storage.numpy().tobytes()
+    return data + bytes(-len(data) % _ALIGNMENT)
+
+
+def _reject_missing_operators(extern_nodes: str | None, label: str) -> None:
+    """Fails for operators that the generated code would look up by name.
+
+    AOTInductor calls an operator that has no C shim through a proxy executor,
+    which lives in Python or in libtorch's C++ interface. The runtime has none.
+    """
+    if not extern_nodes:
+        return
+    operators = sorted({n["node"]["target"] for n in json.loads(extern_nodes)["nodes"]})
+    raise UserError(
+        f"the runtime has no operator {', '.join(operators)}",
+        where=label,
+        fix="rewrite the model with other operators; torch.ops.aten ones that "
+        "Inductor lowers or that have an aoti_torch_cpu_* shim are there, custom "
+        "operators are not",
+    )
+
+
+def _reject_mutated_inputs(graph: Any, label: str) -> None:
+    mutated = sorted(graph.mutated_inputs)
+    if mutated:
+        position = [*graph.graph_input_names].index(mutated[0])
+        raise UserError(
+            f"the model changes input {position} in place; inputs are read-only",
+            where=label,
+            fix="work on a copy: x = x.clone()",
+        )
+
+
+def _find_stop(error: BaseException | None) -> _Stop | None:
+    while error is not None and not isinstance(error, _Stop):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+class _environment:  # noqa: N801
+    """Sets environment variables for a while."""
+
+    def __init__(self, **values: str) -> None:
+        self._values = values
+
+    def __enter__(self) -> None:
+        self._before = {key: os.environ.get(key) for key in self._values}
+        os.environ.update(self._values)
+
+    def __exit__(self, *_: object) -> None:
+        for key, value in self._before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
