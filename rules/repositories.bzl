@@ -8,6 +8,11 @@ def rules_torch_dependencies():
     for name, attrs in _ARCHIVES.items():
         maybe(http_archive, name = name, **attrs)
 
+def rules_torch_dev_dependencies():
+    """Declares what only rules_torch's own tests and examples load."""
+    for name, attrs in _DEV_ARCHIVES.items():
+        maybe(http_archive, name = name, **attrs)
+
 # The versions that Debian ships with Bazel 7.7.1 and ./bazelw unpacks, or the
 # nearest ones that are published as archives.
 _ARCHIVES = {
@@ -28,5 +33,25 @@ _ARCHIVES = {
         integrity = "sha256-pWQP3dS+sD6MH95e1xYMC6a9R359BIZhwwwGk2om/WM=",
         strip_prefix = "rules_python-0.22.1",
         url = "https://github.com/bazelbuild/rules_python/releases/download/0.22.1/rules_python-0.22.1.tar.gz",
+    ),
+}
+
+_DEV_ARCHIVES = {
+    "com_google_googletest": dict(
+        build_file = Label("//third_party/debian:googletest.BUILD"),
+        integrity = "sha256-e0K01u1IgQxTYsJloX+uvpDcI3PIheUhZDnTeSfwKSY=",
+        strip_prefix = "googletest-1.15.2",
+        url = "https://github.com/google/googletest/releases/download/v1.15.2/googletest-1.15.2.tar.gz",
+    ),
+    "rules_shell": dict(
+        integrity = "sha256-PhFEJKXH5P1D4BM8xuzf5U5Fror/oU+t2DnymQFCQEM=",
+        strip_prefix = "rules_shell-0.4.0",
+        url = "https://github.com/bazelbuild/rules_shell/releases/download/v0.4.0/rules_shell-v0.4.0.tar.gz",
+    ),
+    "stb": dict(
+        build_file = Label("//third_party/debian:stb.BUILD"),
+        integrity = "sha256-o5sPLZbZtkFxrB/XMpW3xYZvkE5lOzedqIbQUKaQDbk=",
+        strip_prefix = "stb-f1c79c02822848a9bed4315b12c8c8f3761e1296",
+        url = "https://github.com/nothings/stb/archive/f1c79c02822848a9bed4315b12c8c8f3761e1296.tar.gz",
     ),
 }

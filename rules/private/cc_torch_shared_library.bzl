@@ -4,6 +4,7 @@ load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolcha
 load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TorchCodegenInfo")
+load("//rules/private:linking.bzl", "dynamic_libraries")
 
 _DOC = """Links a compiled model into a shared library with a C ABI.
 
@@ -31,7 +32,7 @@ _ATTRS = {
         providers = [CcInfo, TorchCodegenInfo],
     ),
     "shared_lib_name": attr.string(
-        doc = "File name of the library. Default: `lib<name>.so`.",
+        doc = "File name of the library, `lib<something>.so`. Default: `lib<name>.so`.",
     ),
     "_abi": attr.label(default = "//runtime:abi", providers = [CcInfo]),
 }
@@ -79,38 +80,28 @@ def _cc_torch_shared_library_impl(ctx):
         srcs = [source],
         compilation_contexts = [ctx.attr._abi[CcInfo].compilation_context],
     )
-    file = ctx.actions.declare_file(ctx.attr.shared_lib_name or "lib{}.so".format(ctx.label.name))
-    cc_common.link(
-        name = ctx.label.name,
+    file_name = ctx.attr.shared_lib_name or "lib{}.so".format(ctx.label.name)
+    if not (file_name.startswith("lib") and file_name.endswith(".so")):
+        fail("must be lib<something>.so, not '{}'".format(file_name), attr = "shared_lib_name")
+    linked = cc_common.link(
+        name = file_name.removeprefix("lib").removesuffix(".so"),
         actions = ctx.actions,
         cc_toolchain = toolchain,
         feature_configuration = features,
         compilation_outputs = objects,
         linking_contexts = [library[CcInfo].linking_context],
         output_type = "dynamic_library",
-        main_output = file,
         user_link_flags = [
             "-Wl,--version-script=" + script.path,
-            "-Wl,-soname," + file.basename,
+            "-Wl,-soname," + file_name,
             "-Wl,-z,defs",
         ],
         additional_inputs = [script],
     )
-    dynamic = [
-        lib.resolved_symlink_dynamic_library or lib.dynamic_library
-        for linker_input in library[CcInfo].linking_context.linker_inputs.to_list()
-        for lib in linker_input.libraries
-        if lib.dynamic_library and not (lib.static_library or lib.pic_static_library)
-    ]
-    solib = [
-        lib.dynamic_library
-        for linker_input in library[CcInfo].linking_context.linker_inputs.to_list()
-        for lib in linker_input.libraries
-        if lib.dynamic_library and not (lib.static_library or lib.pic_static_library)
-    ]
+    library_file = linked.library_to_link.resolved_symlink_dynamic_library or linked.library_to_link.dynamic_library
     return [DefaultInfo(
-        files = depset([file]),
-        runfiles = ctx.runfiles([file] + dynamic + solib),
+        files = depset([library_file]),
+        runfiles = ctx.runfiles([library_file] + dynamic_libraries(library[CcInfo])),
     )]
 
 cc_torch_shared_library = rule(

@@ -6,6 +6,7 @@ load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TorchCodegenInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
+load("//rules/private:linking.bzl", "dynamic_libraries")
 
 _DOC = """Tests a compiled model against eager PyTorch on the same inputs.
 
@@ -104,16 +105,9 @@ def _torch_model_test_impl(ctx):
         compilation_outputs = objects,
         linking_contexts = [dep.linking_context for dep in deps],
     )
-    libraries = [
-        lib
-        for linker_input in ctx.attr.library[CcInfo].linking_context.linker_inputs.to_list()
-        for library in linker_input.libraries
-        for lib in [library.dynamic_library, library.resolved_symlink_dynamic_library]
-        if lib
-    ]
     return [DefaultInfo(
         executable = linked.executable,
-        runfiles = ctx.runfiles([cases] + libraries),
+        runfiles = ctx.runfiles([cases] + dynamic_libraries(ctx.attr.library[CcInfo])),
     )]
 
 def _tolerance(text, name):

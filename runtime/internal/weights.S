@@ -1,13 +1,7 @@
 /* Puts a weights file into the binary's image, read-only and shared between
  * processes. The rule defines WEIGHTS_FILE (a path) and WEIGHTS_SYMBOL, which
  * names a rules_torch::internal::Weights. */
-#if defined(__x86_64__)
-/* The large-model section: code on both sides of it stays within the reach of
- * 32-bit relocations, however large the weights are. */
-  .section .lrodata, "al", @progbits
-#else
-  .section .rodata, "a", @progbits
-#endif
+  .section .rodata.rtorch_weights, "a", @progbits
   .balign 64
 .Lbegin:
   .incbin WEIGHTS_FILE
