@@ -17,7 +17,8 @@ _NOT_PYTHON = [
     "site-packages/torch/test/**",
 ]
 
-_LIBTORCH = """
+# The text of libtorch.BUILD, which MODULE.bazel names: a WORKSPACE cannot read it.
+LIBTORCH_BUILD = """\
 # What code that AOTInductor generated includes: the C shim, the runtime's
 # headers and the vector library, which are header-only.
 cc_library(
@@ -57,7 +58,7 @@ cc_library(
 
 TORCH_ANNOTATIONS = {
     "torch": package_annotation(
-        additive_build_content = _LIBTORCH,
+        additive_build_content = LIBTORCH_BUILD,
         data_exclude_glob = _NOT_PYTHON,
         srcs_exclude_glob = _NOT_PYTHON,
     ),

@@ -1,0 +1,127 @@
+"""A copy of this workspace with a Bazel server of its own, for tests of whole builds.
+
+The copy uses the outer build's external repositories, so that it needs no network
+and no time to fetch them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterable
+
+
+class Workspace:
+    """A copy of the workspace that holds this file, below `root`."""
+
+    def __init__(self, root: str, name: str = "workspace") -> None:
+        source = os.path.dirname(os.path.realpath(_runfile("rules_torch/MODULE.bazel")))
+        external = os.path.realpath(
+            _runfile("pip_torch/site-packages/torch/version.py")
+        ).removesuffix("/pip_torch/site-packages/torch/version.py")
+        self.path = os.path.join(root, name)
+        self._output_base = os.path.join(root, f"{name}.output_base")
+        self._log = os.path.join(root, f"{name}.log.json")
+        shutil.copytree(
+            source,
+            self.path,
+            symlinks=True,
+            ignore=shutil.ignore_patterns(".git", "bazel-*", "user.bazelrc"),
+        )
+        overrides = os.path.join(root, f"{name}.repositories")
+        self._flags = [
+            f"--override_repository={repository}={_override(external, overrides, repository)}"
+            for repository in sorted(os.listdir(external))
+            if repository in ("pip", "host_python", "buildifier")
+            or repository.startswith(("pip_", "pypi__"))
+        ]
+
+    def build(self, *targets: str, flags: Iterable[str] = ()) -> list[dict]:
+        """Builds targets.
+
+        Returns:
+            The actions that ran, without those that a cache answered: dicts of
+            Bazel's execution log, with `mnemonic` and `listedOutputs`.
+        """
+        if os.path.exists(self._log):
+            os.remove(self._log)
+        self._bazel(
+            "build",
+            f"--execution_log_json_file={self._log}",
+            "--noshow_progress",
+            *self._flags,
+            *flags,
+            *targets,
+        )
+        with open(self._log, encoding="utf-8") as log:
+            spawns = _json_values(log.read())
+        return [spawn for spawn in spawns if not spawn.get("cacheHit")]
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replaces a text, which must be there, in a file of the copy."""
+        full = os.path.join(self.path, path)
+        with open(full, encoding="utf-8") as file:
+            text = file.read()
+        assert old in text, f"{path} does not contain {old!r}"
+        with open(full, "w", encoding="utf-8") as file:
+            file.write(text.replace(old, new))
+
+    def close(self) -> None:
+        """Stops the server and deletes what it made."""
+        self._bazel("shutdown")
+        subprocess.run(["chmod", "-R", "u+w", self._output_base], check=False)
+        shutil.rmtree(self._output_base, ignore_errors=True)
+
+    def _bazel(self, *arguments: str) -> None:
+        # bazelw keeps Bazel below the user's home, which a test does not have.
+        environment = os.environ | {"HOME": pwd.getpwuid(os.getuid()).pw_dir}
+        for name in [n for n in environment if n.startswith(("TEST_", "RUNFILES", "JAVA"))]:
+            del environment[name]
+        command = ["./bazelw", f"--output_base={self._output_base}", "--max_idle_secs=60"]
+        result = subprocess.run(
+            [*command, *arguments],
+            cwd=self.path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        if result.returncode:
+            raise AssertionError(f"bazel {arguments[0]} failed:\n{result.stderr[-8000:]}")
+
+
+def _runfile(path: str) -> str:
+    return os.path.join(os.environ["TEST_SRCDIR"], path)
+
+
+def _override(external: str, overrides: str, repository: str) -> str:
+    """A directory of links to a repository, with the boundary file that Bazel wants."""
+    directory = os.path.join(overrides, repository)
+    os.makedirs(directory)
+    for entry in os.listdir(os.path.join(external, repository)):
+        if entry not in ("WORKSPACE", "WORKSPACE.bazel", "REPO.bazel"):
+            os.symlink(
+                os.path.join(external, repository, entry), os.path.join(directory, entry)
+            )
+    with open(os.path.join(directory, "WORKSPACE"), "w", encoding="utf-8"):
+        pass
+    return directory
+
+
+def _json_values(text: str) -> list[dict]:
+    """Reads JSON values that follow each other without a separator."""
+    decoder = json.JSONDecoder()
+    values = []
+    at = 0
+    while (at := _skip_space(text, at)) < len(text):
+        value, at = decoder.raw_decode(text, at)
+        values.append(value)
+    return values
+
+
+def _skip_space(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
