@@ -57,7 +57,7 @@ def _codegen(args: argparse.Namespace) -> None:
         args.label, args.id, args.class_name, args.namespace, args.include
     )
     generated = codegen.generate(
-        export.load(args.program), name=args.id, isa=args.isa, label=args.label
+        export.load(args.program), name=args.id, isa=args.isa, source=signature.source
     )
     outputs = {
         ".h": cc.header(target, signature, generated),

@@ -30,7 +30,9 @@ cc_binary(
 
 auto mlp = models::Mlp::Create();
 std::array<float, 16> features{};
-auto outputs = mlp->Run({.input = {features.data(), {2, 8}}});
+auto outputs = mlp->Run({{features.data(), {2, 8}}});
+if (!outputs.ok()) return outputs.status();
+float first = outputs->y(0, 0);
 ```
 
 The header is `<package>/<name>.h`. Its comments have the inputs and outputs with

@@ -58,12 +58,12 @@ def header(target: Target, signature: sig.Signature, generated: Generated) -> st
         for name, members in fields.items()
     }
     count_in, count_out = len(signature.inputs), len(signature.outputs)
-    views = ", ".join(f"inputs.{spec.name}.abi()" for spec in signature.inputs)
+    views = ",\n                               ".join(f"inputs.{spec.name}.abi()" for spec in signature.inputs)
     arguments = f"const RTorchTensor in[] = {{{views}}};"
     if not count_in:
         arguments = "const RTorchTensor* in = nullptr;"
-    buffers = ", ".join(f"buffers.{spec.name}.abi()" for spec in signature.outputs)
-    adopt = ", ".join(
+    buffers = ",\n                          ".join(f"buffers.{spec.name}.abi()" for spec in signature.outputs)
+    adopt = ",\n                   ".join(
         f"{type_}(out[{i}])"
         for i, (_, type_) in enumerate(fields["Outputs"])
     )

@@ -13,12 +13,14 @@ import json
 import os
 import re
 import tempfile
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from torch_aot import isa as isa_lib
 from torch_aot.errors import UserError, explain, user_frame
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 _ALIGNMENT = 64  # of each constant in the weights file; aoti_backend.h's too
 
@@ -53,7 +55,7 @@ class _Stop(Exception):  # noqa: N818
 
 
 def generate(
-    program: torch.export.ExportedProgram, *, name: str, isa: str, label: str
+    program: torch.export.ExportedProgram, *, name: str, isa: str, source: str
 ) -> Generated:
     """Generates a model's C++.
 
@@ -62,7 +64,7 @@ def generate(
         name: A C identifier, unique to the model in any binary; every symbol
             with external linkage starts with it.
         isa: The instruction set to generate for, a key of isa.ISAS.
-        label: Where errors say the model is.
+        source: Where errors say the model is, if they know no line of it.
 
     Raises:
         UserError: AOTInductor fails, or the model needs an operator that the
@@ -82,8 +84,8 @@ def generate(
         serialized_extern_kernel_nodes: str | None,
         **_: Any,
     ) -> None:
-        _reject_missing_operators(serialized_extern_kernel_nodes, label)
-        _reject_mutated_inputs(graph, label)
+        _reject_missing_operators(serialized_extern_kernel_nodes, program, source)
+        _reject_mutated_inputs(graph, source)
         raise _Stop(_collect(graph, wrapper_code, kernel_code, name))
 
     try:
@@ -98,14 +100,14 @@ def generate(
             aot_compile(
                 program.module(check_guards=False), args, kwargs, options=_options(name)
             )
-    except UserError:
-        raise
     except Exception as error:
-        stop = _find_stop(error)
-        if stop is not None:
+        # Inductor wraps what is raised below it.
+        if stop := _find(_Stop, error):
             return stop.generated
+        if user_error := _find(UserError, error):
+            raise user_error from None
         where = user_frame(error, lambda path: "site-packages" not in path)
-        raise explain(error, where or label) from error
+        raise explain(error, where or source) from error
     finally:
         codecache.AotCodeCompiler.compile = compile_method
     raise AssertionError("AOTInductor did not reach its code compiler")
@@ -188,37 +190,53 @@ def _padded(tensor: torch.Tensor) -> bytes:
     return data + bytes(-len(data) % _ALIGNMENT)
 
 
-def _reject_missing_operators(extern_nodes: str | None, label: str) -> None:
+def _reject_missing_operators(
+    extern_nodes: str | None, program: torch.export.ExportedProgram, source: str
+) -> None:
     """Fails for operators that the generated code would look up by name.
 
-    AOTInductor calls an operator that has no C shim through a proxy executor,
-    which lives in Python or in libtorch's C++ interface. The runtime has none.
+    AOTInductor calls an operator that has no C shim through a proxy executor, a
+    class that libtorch does not export.
     """
     if not extern_nodes:
         return
     operators = sorted({n["node"]["target"] for n in json.loads(extern_nodes)["nodes"]})
     raise UserError(
         f"the runtime has no operator {', '.join(operators)}",
-        where=label,
-        fix="rewrite the model with other operators; torch.ops.aten ones that "
-        "Inductor lowers or that have an aoti_torch_cpu_* shim are there, custom "
-        "operators are not",
+        where=_line_of(operators[0], program) or source,
+        fix="write it with other operators. The runtime has those that Inductor "
+        "generates code for and those with a C shim in libtorch (aoti_torch_cpu_*), "
+        "but no custom ones",
     )
 
 
-def _reject_mutated_inputs(graph: Any, label: str) -> None:
+def _line_of(operator: str, program: torch.export.ExportedProgram) -> str:
+    """The user's line that calls an operator, or an empty string."""
+    target = operator.replace("::", ".")
+    for module in program.graph_module.modules():
+        for node in getattr(getattr(module, "graph", None), "nodes", ()):
+            if str(node.target) in (target, f"{target}.default"):
+                trace = node.meta.get("stack_trace") or ""
+                for path, line in re.findall(r'File "([^"]+)", line (\d+)', trace)[::-1]:
+                    return f"{path}:{line}"
+    return ""
+
+
+def _reject_mutated_inputs(graph: Any, source: str) -> None:
     mutated = sorted(graph.mutated_inputs)
     if mutated:
         position = [*graph.graph_input_names].index(mutated[0])
         raise UserError(
-            f"the model changes input {position} in place; inputs are read-only",
-            where=label,
+            f"the model changes its input number {position} in place; inputs are "
+            "read-only",
+            where=source,
             fix="work on a copy: x = x.clone()",
         )
 
 
-def _find_stop(error: BaseException | None) -> _Stop | None:
-    while error is not None and not isinstance(error, _Stop):
+def _find(kind: type[_Error], error: BaseException | None) -> _Error | None:
+    """Finds an exception of a type among an exception and its causes."""
+    while error is not None and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
     return error
 

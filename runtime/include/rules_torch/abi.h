@@ -6,7 +6,9 @@
  * library for it:
  *
  *   void* library = dlopen("libresnet.so", RTLD_NOW | RTLD_LOCAL);
- *   RTorchGetModelApi get = (RTorchGetModelApi)dlsym(library, RTORCH_ENTRY_POINT);
+ *   void* symbol = dlsym(library, RTORCH_ENTRY_POINT);
+ *   RTorchGetModelApi get;
+ *   memcpy(&get, &symbol, sizeof get);   // ISO C has no cast from void* to it
  *   const RTorchModelApi* api = get();   // check api->abi_version
  *
  * Plain C99, no dependency but <stdint.h>. No function here throws, aborts or
