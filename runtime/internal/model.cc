@@ -3,12 +3,13 @@
 #include "rules_torch/model.h"
 
 #include <algorithm>
-#include <climits>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <memory_resource>
 #include <mutex>
 #include <new>
 #include <string>
@@ -86,6 +87,15 @@ RTorchCode Fail(RTorchError* error, RTorchCode code, const std::string& message)
     std::snprintf(error->message, sizeof error->message, "%s", message.c_str());
   }
   return code;
+}
+
+// Without an allocation, unlike Fail.
+RTorchCode OutOfMemory(RTorchError* error, const char* purpose = "") {
+  if (error != nullptr) {
+    error->code = RTORCH_RESOURCE_EXHAUSTED;
+    std::snprintf(error->message, sizeof error->message, "out of memory%s", purpose);
+  }
+  return RTORCH_RESOURCE_EXHAUSTED;
 }
 
 const Definition& DefinitionOf(const RTorchModelApi* api) {
@@ -171,9 +181,9 @@ void CopyElements(const RTorchTensor& from, const RTorchTensor& to) {
 RTorchTensor ContiguousCopy(const RTorchTensor& from) {
   RTorchTensor copy = from;
   SetContiguous(&copy);
-  const std::int64_t bytes = NumElements(from) * DTypeSize(from.dtype);
-  copy.data = std::aligned_alloc(
-      64, static_cast<std::size_t>((std::max<std::int64_t>(bytes, 1) + 63) / 64 * 64));
+  const auto bytes =
+      static_cast<std::size_t>(NumElements(from) * DTypeSize(from.dtype));
+  copy.data = std::aligned_alloc(64, (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64);
   copy.owner = copy.data;
   copy.deleter = &std::free;
   if (copy.data != nullptr) CopyElements(from, copy);
@@ -188,18 +198,27 @@ std::string Mismatch(const RTorchModelApi& api, const char* kind,
   std::string ranges;
   for (std::int32_t i = 0; i < spec.rank; ++i) {
     const RTorchDim& dim = spec.dims[i];
-    if (dim.symbol < 0) continue;
+    const bool told = std::any_of(
+        spec.dims, spec.dims + i,
+        [&](const RTorchDim& before) { return before.symbol == dim.symbol; });
+    if (dim.symbol < 0 || told) continue;
     const std::string name = api.symbols[dim.symbol];
     const std::int64_t low = (dim.min - dim.offset) / dim.scale;
     std::string range = std::to_string(low) + " <= " + name;
     if (dim.max != INT64_MAX) {
       range += " <= " + std::to_string((dim.max - dim.offset) / dim.scale);
     }
-    if (ranges.find(range) != std::string::npos) continue;
     ranges += (ranges.empty() ? " with " : ", ") + range;
   }
   return std::string(kind) + " '" + spec.name + "': expected " + spec.type + ranges +
          ", got " + TypeOf(got) + ": " + detail;
+}
+
+// " + 3", " - 3" or nothing.
+std::string Term(std::int64_t offset) {
+  if (offset == 0) return "";
+  const std::string digits = std::to_string(offset);
+  return offset < 0 ? " - " + digits.substr(1) : " + " + digits;
 }
 
 // Checks everything about a tensor but where a size is bound to a symbol.
@@ -214,14 +233,17 @@ std::string CheckLayout(const RTorchTensorSpec& spec, const RTorchTensor& tensor
            DTypeName(spec.dtype);
   }
   const std::int64_t width = DTypeSize(spec.dtype);
-  std::int64_t count = 1;
+  std::int64_t bytes = width;  // as if no dimension were empty: strides must fit too
   for (std::int32_t i = 0; i < spec.rank; ++i) {
     const std::int64_t size = tensor.sizes[i];
     if (size < 0) return "dimension " + std::to_string(i) + " is negative";
-    if (__builtin_mul_overflow(count, size, &count)) return "it has too many elements";
+    if (__builtin_mul_overflow(bytes, std::max<std::int64_t>(size, 1), &bytes)) {
+      return "it has too many elements";
+    }
   }
-  if (count > INT64_MAX / width) return "it has too many elements";
-  if (count > 0 && tensor.data == nullptr) return "the data pointer is null";
+  if (tensor.data == nullptr && NumElements(tensor) > 0) {
+    return "the data pointer is null";
+  }
   if (reinterpret_cast<std::uintptr_t>(tensor.data) % static_cast<std::size_t>(width) !=
       0) {
     return "the data pointer is not aligned to " + std::to_string(width) + " bytes";
@@ -245,7 +267,7 @@ std::string CheckInput(const RTorchModelApi& api, const RTorchTensorSpec& spec,
       if ((size - dim.offset) % dim.scale != 0) {
         wrong = where + " is " + std::to_string(size) + ", which is not " +
                 std::to_string(dim.scale) + " * " + api.symbols[dim.symbol] +
-                (dim.offset != 0 ? " + " + std::to_string(dim.offset) : "");
+                Term(dim.offset);
       } else if (const std::int64_t now = (size - dim.offset) / dim.scale;
                  value == kUnbound) {
         value = now;
@@ -282,10 +304,12 @@ std::string CheckOutput(const RTorchModelApi& api, const RTorchTensorSpec& spec,
   return Mismatch(api, "output", spec, output, wrong);
 }
 
-// Frees what a run has allocated, unless told that all went well.
+using Tensors = std::pmr::vector<RTorchTensor>;
+
+// Releases tensors, whichever way a run ends.
 class Cleanup {
  public:
-  explicit Cleanup(std::vector<RTorchTensor>* tensors) : tensors_(tensors) {}
+  explicit Cleanup(Tensors* tensors) : tensors_(tensors) {}
   ~Cleanup() {
     for (RTorchTensor& tensor : *tensors_) ReleaseTensor(&tensor);
   }
@@ -293,14 +317,19 @@ class Cleanup {
   Cleanup& operator=(const Cleanup&) = delete;
 
  private:
-  std::vector<RTorchTensor>* tensors_;
+  Tensors* tensors_;
 };
+
+// Bookkeeping of one run up to this size lives on the stack: some twenty tensors.
+constexpr std::size_t kStackBytes = 8192;
 
 RTorchCode RunChecked(const RTorchModel& model, const RTorchTensor* inputs,
                       RTorchTensor* outputs, RTorchError* error) {
   const RTorchModelApi& api = *model.api;
-  std::vector<std::int64_t> symbols(static_cast<std::size_t>(api.num_symbols),
-                                    kUnbound);
+  alignas(std::max_align_t) std::byte stack[kStackBytes];
+  std::pmr::monotonic_buffer_resource memory(stack, sizeof stack);
+  std::pmr::vector<std::int64_t> symbols(static_cast<std::size_t>(api.num_symbols),
+                                         kUnbound, &memory);
   for (std::int32_t i = 0; i < api.num_inputs; ++i) {
     const std::string wrong =
         CheckInput(api, api.inputs[i], inputs[i], symbols.data());
@@ -313,9 +342,9 @@ RTorchCode RunChecked(const RTorchModel& model, const RTorchTensor* inputs,
     if (!wrong.empty()) return Fail(error, RTORCH_INVALID_ARGUMENT, wrong);
   }
 
-  std::vector<RTorchTensor> copies;
+  Tensors copies(&memory);
   const Cleanup free_copies(&copies);
-  std::vector<RTorchTensor> arguments(inputs, inputs + api.num_inputs);
+  Tensors arguments(inputs, inputs + api.num_inputs, &memory);
   for (RTorchTensor& argument : arguments) {
     if (IsContiguous(argument)) {
       // Strides of dimensions of size 1 mean nothing to us, but something to
@@ -326,20 +355,20 @@ RTorchCode RunChecked(const RTorchModel& model, const RTorchTensor* inputs,
     copies.push_back(ContiguousCopy(argument));
     argument = copies.back();
     if (argument.data == nullptr) {
-      return Fail(error, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an input");
+      return OutOfMemory(error, " for an input");
     }
   }
 
   const auto num_outputs = static_cast<std::size_t>(api.num_outputs);
-  std::vector<RTorchTensor> results(num_outputs, RTorchTensor{});
+  Tensors results(num_outputs, RTorchTensor{}, &memory);
   const Cleanup free_results(&results);
-  const std::unique_ptr<bool[]> owned(new bool[num_outputs]());
+  bool* owned = static_cast<bool*>(memory.allocate(num_outputs, alignof(bool)));
   std::string reason;
   {
     std::unique_lock<std::mutex> lock(model.mutex, std::defer_lock);
     if (api.stateful != 0) lock.lock();
     if (!DefinitionOf(&api).backend->run(model.instance, arguments.data(),
-                                         results.data(), owned.get(), &reason)) {
+                                         results.data(), owned, &reason)) {
       return Fail(error, RTORCH_INTERNAL, std::string(api.name) + ": " + reason);
     }
     for (std::size_t i = 0; i < num_outputs; ++i) {
@@ -351,7 +380,7 @@ RTorchCode RunChecked(const RTorchModel& model, const RTorchTensor* inputs,
       }
       const RTorchTensor copy = ContiguousCopy(result);
       if (copy.data == nullptr) {
-        return Fail(error, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an output");
+        return OutOfMemory(error, " for an output");
       }
       // Another output may still share the original: keep it until the end.
       copies.push_back(result);
@@ -370,7 +399,9 @@ RTorchCode RunChecked(const RTorchModel& model, const RTorchTensor* inputs,
     }
   }
   for (std::size_t i = 0; i < num_outputs; ++i) {
-    if (outputs[i].data == nullptr) std::swap(outputs[i], results[i]);
+    if (outputs[i].data != nullptr) continue;
+    outputs[i] = results[i];
+    results[i] = RTorchTensor{};
   }
   return RTORCH_OK;
 }
@@ -392,7 +423,7 @@ RTorchCode CreateModel(const RTorchModelApi* api, RTorchModel** model,
     *model = made.release();
     return RTORCH_OK;
   } catch (const std::bad_alloc&) {
-    return Fail(error, RTORCH_RESOURCE_EXHAUSTED, "out of memory");
+    return OutOfMemory(error);
   }
 }
 
@@ -405,23 +436,23 @@ void DestroyModel(RTorchModel* model) {
 RTorchCode RunModel(const RTorchModel* model, const RTorchTensor* inputs,
                     std::int32_t num_inputs, RTorchTensor* outputs,
                     std::int32_t num_outputs, RTorchError* error) {
-  if (model == nullptr) {
-    return Fail(error, RTORCH_INVALID_ARGUMENT, "the model is null");
-  }
-  const RTorchModelApi& api = *model->api;
-  if (num_inputs != api.num_inputs || num_outputs != api.num_outputs ||
-      (num_inputs > 0 && inputs == nullptr) ||
-      (num_outputs > 0 && outputs == nullptr)) {
-    return Fail(error, RTORCH_INVALID_ARGUMENT,
-                std::string(api.name) + " takes " + std::to_string(api.num_inputs) +
-                    " inputs and gives " + std::to_string(api.num_outputs) +
-                    " outputs, not " + std::to_string(num_inputs) + " and " +
-                    std::to_string(num_outputs) + ", nor null arrays");
-  }
   try {
+    if (model == nullptr) {
+      return Fail(error, RTORCH_INVALID_ARGUMENT, "the model is null");
+    }
+    const RTorchModelApi& api = *model->api;
+    if (num_inputs != api.num_inputs || num_outputs != api.num_outputs ||
+        (num_inputs > 0 && inputs == nullptr) ||
+        (num_outputs > 0 && outputs == nullptr)) {
+      return Fail(error, RTORCH_INVALID_ARGUMENT,
+                  std::string(api.name) + " takes " + std::to_string(api.num_inputs) +
+                      " inputs and gives " + std::to_string(api.num_outputs) +
+                      " outputs, not " + std::to_string(num_inputs) + " and " +
+                      std::to_string(num_outputs) + ", nor null arrays");
+    }
     return RunChecked(*model, inputs, outputs, error);
   } catch (const std::bad_alloc&) {
-    return Fail(error, RTORCH_RESOURCE_EXHAUSTED, "out of memory");
+    return OutOfMemory(error);
   } catch (const std::exception& e) {
     return Fail(error, RTORCH_INTERNAL, e.what());
   }

@@ -39,6 +39,7 @@ class Reader {
     std::int64_t stride = 1;
     for (std::int32_t i = 0; i < tensor.abi.rank; ++i) {
       tensor.abi.sizes[i] = Take<std::int64_t>();
+      if (tensor.abi.sizes[i] < 0) ok_ = false;
     }
     for (std::int32_t i = tensor.abi.rank; i-- > 0;) {
       tensor.abi.strides[i] = stride;

@@ -241,7 +241,11 @@ class Tester {
           worst.atol = std::max(worst.atol, error);
           if (y != 0) worst.rtol = std::max(worst.rtol, error / std::fabs(y));
         }
-        if (error <= tolerance.atol + tolerance.rtol * std::fabs(y)) return;
+        if (x == y) return;
+        if (std::isfinite(error) &&
+            error <= tolerance.atol + tolerance.rtol * std::fabs(y)) {
+          return;
+        }
         text = std::to_string(x) + " instead of " + std::to_string(y);
       }
       if (wrong++ > 0) return;

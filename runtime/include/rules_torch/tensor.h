@@ -134,7 +134,9 @@ class Tensor {
     for (std::size_t i = 0; i < kRank; ++i) sizes[i] = tensor_.sizes[i];
     return sizes;
   }
-  std::int64_t num_elements() const { return internal::NumElements(sizes()); }
+  std::int64_t num_elements() const {
+    return tensor_.data == nullptr ? 0 : internal::NumElements(sizes());
+  }
 
   T* begin() { return data(); }
   T* end() { return data() + num_elements(); }
