@@ -5,12 +5,12 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define CHECK(condition)                                            \
-  do {                                                              \
-    if (!(condition)) {                                             \
+#define CHECK(condition)                                              \
+  do {                                                                \
+    if (!(condition)) {                                               \
       fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      return 1;                                                     \
-    }                                                               \
+      return 1;                                                       \
+    }                                                                 \
   } while (0)
 
 static int Values(void) {
@@ -39,9 +39,11 @@ static int Layouts(void) {
   return 0;
 }
 
-static const RTorchModelApi kApi = {RTORCH_ABI_VERSION, "//a:model"};
-
-static const RTorchModelApi* GetApi(void) { return &kApi; }
+static const RTorchModelApi* GetApi(void) {
+  static RTorchModelApi api;
+  api.abi_version = RTORCH_ABI_VERSION;
+  return &api;
+}
 
 static int EntryPoint(void) {
   const RTorchGetModelApi get = &GetApi;

@@ -2,155 +2,620 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import functools
+import linecache
 import os
 import re
+import sysconfig
+import textwrap
 import traceback
-from collections.abc import Callable
-from typing import NoReturn
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NoReturn
+
+_WIDTH = 100
+_MAX_STACK = 4  # frames shown beside the one that the error is at
+_OWN_DIR = os.path.dirname(os.path.abspath(__file__))
+_OWN_FILES = {os.path.join(os.path.dirname(_OWN_DIR), "compile_model.py")}
+_PACKAGES = f"site-packages{os.sep}"
+_TORCH_PACKAGES = {"torch", "functorch", "mpmath", "networkx", "numpy", "sympy"}
+
+FULL_TRACE = (
+    "to see PyTorch's whole report, run again with --full_trace "
+    "(under Bazel: --//rules:full_trace)"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """A line of code that was being run.
+
+    Attributes:
+        path: As the interpreter knows it.
+        line: From 1.
+        function: What the line is in; may be empty.
+    """
+
+    path: str
+    line: int
+    function: str = ""
+
+    @property
+    def where(self) -> str:
+        """`models/resnet.py:31`."""
+        return f"{shorten_path(self.path)}:{self.line}"
+
+    @property
+    def code(self) -> str:
+        """The source line, if the file can be read."""
+        return linecache.getline(self.path, self.line).strip()
 
 
 class UserError(Exception):
     """A mistake in the user's model, entry, weights or arguments.
 
     Attributes:
-        what: One or two sentences: what is wrong.
-        where: "models/resnet.py:31", or an empty string.
-        fix: What to do about it.
+        what: What is wrong: a sentence or two, or a few lines.
+        where: "models/resnet.py:31", "//models:resnet", or an empty string.
+        fix: What to do about it; may be lines.
+        stack: The user's frames, outermost first; the one at `where` among them.
     """
 
-    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+    def __init__(
+        self, what: str, *, where: str = "", fix: str = "", stack: Sequence[Frame] = ()
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.fix = fix
+        self.stack = tuple(stack)
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: error: {self.what}" if self.where else f"error: {self.what}"]
+        prefix = f"{self.where}: error: " if self.where else "error: "
+        lines = _wrap(prefix + self.what)
+        path, _, line = self.where.rpartition(":")
+        if line.isdigit():
+            code = linecache.getline(path, int(line)).strip()
+            lines += [_clip(f"  {line} | {code}")] if code else []
+        lines += [_clip(line) for line in self._other_frames()]
         if self.fix:
-            lines.append(f"  fix: {self.fix}")
+            lines += _wrap(f"  fix: {self.fix}")
         return "\n".join(lines)
 
-
-def user_frame(error: BaseException, is_user_file: Callable[[str], bool]) -> str:
-    """Finds the innermost line of the user's code that an error passed through.
-
-    Args:
-        error: An exception; its causes are searched too.
-        is_user_file: Tells whether a path is the user's.
-
-    Returns:
-        "path:line" with the source line beneath it, or an empty string.
-    """
-    current: BaseException | None = error
-    found = ""
-    while current is not None:
-        for frame in traceback.extract_tb(current.__traceback__):
-            if is_user_file(frame.filename):
-                found = f"{shorten_path(frame.filename)}:{frame.lineno}"
-        # torch keeps the user's stack as text where its own has moved on.
-        for path, line in re.findall(r'File "([^"]+)", line (\d+)', str(current)):
-            if is_user_file(path):
-                found = f"{shorten_path(path)}:{line}"
-        current = current.__cause__ or current.__context__
-    return found
+    def _other_frames(self) -> list[str]:
+        """Says how the line came to run, and where below it the error arose."""
+        places = [frame.where for frame in self.stack]
+        if self.where not in places:
+            return []
+        at = len(places) - 1 - places[::-1].index(self.where)
+        inner = [("in", frame) for frame in self.stack[:at:-1]]
+        outer = [("called from", frame) for frame in reversed(self.stack[:at])]
+        shown = []
+        for relation, frame in inner[:1] + outer[: _MAX_STACK - len(inner[:1])]:
+            code = f": {frame.code}" if frame.code else ""
+            shown.append(f"  {relation} {frame.where}{code}")
+        return list(dict.fromkeys(shown))
 
 
-def shorten_path(path: str) -> str:
-    """Makes a path relative to the working directory, if it lies below it."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
+def _wrap(text: str) -> list[str]:
+    """Wraps each line of a text; all but the first are indented."""
+    wrapped: list[str] = []
+    for line in text.splitlines():
+        indent = "    " if wrapped else ""
+        wrapped += textwrap.wrap(
+            line.strip() if wrapped else line,
+            width=_WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent + "    " if indent else "    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return wrapped
 
 
-def first_lines(error: BaseException, count: int = 6) -> str:
-    """The first non-empty lines of an exception's message."""
-    lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
-    return "\n  ".join(lines[:count])
-
-
-# The errors of torch.export and AOTInductor that people meet, recognised by
-# their text: torch raises the same few types for all of them. Each row is a
-# pattern, what to say, and what to do; \1 is the pattern's first group.
-_KNOWN = [
-    (
-        r"(?:Could not guard on|Could not extract specialized integer from) "
-        r"data-dependent expression (.+?)(?: \(unhinted|\n|$)",
-        r"the code branches on a tensor's value, which is not known at compile "
-        r"time (data-dependent expression: \1)",
-        "use torch.cond(pred, true_fn, false_fn, operands) for an `if` on a tensor, "
-        "torch.while_loop for a loop, torch.where for a choice by element; or "
-        "torch._check(...) if the condition always holds",
-    ),
-    (
-        r"(?s)(?:cond|while_loop).{0,400}?(?:alias|Alias)|"
-        r"(?:alias|Alias|aliasing).{0,300}?(?:cond|while_loop|branch)",
-        "a branch of torch.cond (or the body of a while_loop) returns one of its "
-        "inputs, or a view of it, as it is",
-        "return a copy from the branch, e.g. `x.clone()` instead of `x`",
-    ),
-    (
-        r"(?s)(?:cond|while_loop).{0,400}?(?:mutat|in-place)",
-        "a branch of torch.cond (or the body of a while_loop) changes one of its "
-        "inputs in place",
-        "compute a new tensor instead: `x = x + 1`, not `x.add_(1)`",
-    ),
-    (
-        r"(?s)marked (.+?) as dynamic but your code specialized it to be a constant "
-        r"\((\d+)\)",
-        r"\1 is declared dynamic, but the model works only with the size \2",
-        "make the code independent of that size (look for reshapes, loops and "
-        "buffers made for one size, or an example input of size 0 or 1), or drop "
-        "the dimension from dynamic_shapes",
-    ),
-    (
-        r"Not all values of (\w+)[^\n]*?inferred to be a constant \((\d+)\)",
-        r"dynamic dimension \1 is declared dynamic, but the model works only with "
-        r"the size \2",
-        "make the code independent of that size (look for reshapes, loops and "
-        "buffers made for one size, or an example input of size 0 or 1), or drop "
-        "the dimension from dynamic_shapes",
-    ),
-    (
-        r"Not all values of (\w+)[^\n]*?(?:satisfy the generated guard|in the "
-        r"specified range)([^\n]*)",
-        r"dynamic dimension \1: the model does not work for its whole declared "
-        r"range\2",
-        "narrow the range given to torch.export.Dim, or change the code that needs "
-        "the narrower one",
-    ),
-    (
-        r"(?s)Expected input.*?to be (?:>=|<=|equal to).*|"
-        r"Expected .*? to be (?:>=|<=|of the form).*|"
-        r"received .* in dynamic_shapes.*outside",
-        "an example input does not fit the declared dynamic shapes",
-        "give an example whose sizes lie within the range of torch.export.Dim",
-    ),
-]
-
-
-def explain(error: BaseException, where: str) -> UserError:
-    """Turns an exception of torch.export or AOTInductor into a UserError.
-
-    Args:
-        error: The exception.
-        where: The user's file and line, from user_frame.
-
-    Returns:
-        An error in the terms of the table above; for one that it does not
-        know, the exception's type and the start of its message.
-    """
-    text = str(error)
-    for pattern, what, fix in _KNOWN:
-        match = re.search(pattern, text)
-        if match:
-            return UserError(match.expand(what), where=where, fix=fix)
-    return UserError(
-        f"{type(error).__name__}: {first_lines(error)}",
-        where=where,
-        fix="run again with --verbose_failures and the flag --full_trace of the "
-        "tool (or --//rules:full_trace) to see PyTorch's whole report",
-    )
+def _clip(line: str) -> str:
+    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"
 
 
 def fail(what: str, *, where: str = "", fix: str = "") -> NoReturn:
     """Raises a UserError."""
     raise UserError(what, where=where, fix=fix)
+
+
+def shorten_path(path: str) -> str:
+    """Makes a path fit for a message: relative, if it lies below this directory."""
+    if _PACKAGES in path:
+        return _PACKAGES + path.rpartition(_PACKAGES)[2]
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def portable_path(path: str) -> str:
+    """Makes a path fit for an output: the same on every machine."""
+    relative = shorten_path(path)
+    if not os.path.isabs(relative):
+        return relative
+    for root in _standard_library():
+        if path.startswith(root):
+            return os.path.join("python", os.path.relpath(path, root))
+    return os.path.basename(path)
+
+
+@functools.cache
+def _standard_library() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    return tuple(
+        {
+            root + os.sep
+            for name in ("stdlib", "platstdlib")
+            for root in (paths[name], os.path.realpath(paths[name]))
+        }
+    )
+
+
+@functools.cache
+def is_user_file(path: str) -> bool:
+    """Whether a path is code of the user's: no package, nor Python's, nor ours."""
+    if not path.endswith(".py") or path.startswith("<") or _PACKAGES in path:
+        return False
+    path = os.path.abspath(path)
+    if path in _OWN_FILES or path.startswith(_OWN_DIR + os.sep):
+        return False
+    return not path.startswith((*_standard_library(), _torch_dir()))
+
+
+@functools.cache
+def _torch_dir() -> str:
+    import torch
+
+    return os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+
+
+def _is_library_file(path: str) -> bool:
+    """Whether a path is of a package that the user imports, other than torch."""
+    package = path.rpartition(_PACKAGES)[2].partition(os.sep)[0]
+    return _PACKAGES in path and package not in _TORCH_PACKAGES
+
+
+def user_frames(
+    error: BaseException, is_user_file: Callable[[str], bool] = is_user_file
+) -> list[Frame]:
+    """Finds the lines of the user's code that an error passed through.
+
+    Args:
+        error: An exception; its causes are searched too, until one has any.
+        is_user_file: Tells whether a path is the user's. What is_user_file
+            above rejects is not, whatever this says.
+
+    Returns:
+        The frames, outermost first, the last of them the user's. If that one
+        called a package in which the error arose, the package's line follows.
+    """
+    for current in _chain(error):
+        frames = [
+            frame
+            for frame in _frames(current)
+            if _is_library_file(frame.path) or _is_users(frame.path, is_user_file)
+        ]
+        last = max(
+            (i for i, f in enumerate(frames) if _is_users(f.path, is_user_file)),
+            default=None,
+        )
+        if last is not None:
+            users = [f for f in frames[:last] if _is_users(f.path, is_user_file)]
+            return [*users, frames[last], *frames[-1:][: len(frames) - 1 - last]]
+    return []
+
+
+def user_frame(
+    error: BaseException, is_user_file: Callable[[str], bool] = is_user_file
+) -> str:
+    """Finds the innermost line of the user's code that an error passed through.
+
+    Returns:
+        "path:line", or an empty string.
+    """
+    frame = innermost(user_frames(error, is_user_file))
+    return frame.where if frame else ""
+
+
+def innermost(frames: Sequence[Frame]) -> Frame | None:
+    """The user's innermost frame among those of user_frames."""
+    return next((f for f in reversed(frames) if is_user_file(f.path)), None)
+
+
+def _is_users(path: str, given: Callable[[str], bool]) -> bool:
+    return is_user_file(path) and given(path)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and what it was raised from or while handling, outermost first."""
+    current: BaseException | None = error
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        # torch raises many `from None`, and the cause alone has the stack.
+        current = current.__cause__ or current.__context__
+
+
+def _frames(error: BaseException) -> Iterator[Frame]:
+    """All frames that one exception passed through, outermost first."""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        yield Frame(frame.f_code.co_filename, line, frame.f_code.co_name)
+        yield from _node_frames(frame)
+    # TorchDynamo, which traces the branches of torch.cond, does not run the
+    # user's frames; it keeps their stack beside the exception.
+    for summary in getattr(error, "real_stack", None) or ():
+        yield Frame(summary.filename, summary.lineno or 0, summary.name)
+
+
+def _node_frames(frame: types.FrameType) -> Iterator[Frame]:
+    """The user's frames behind the graph node that a frame of torch works on.
+
+    After the export only graphs are left. Whatever walks one (torch.fx's
+    interpreter, Inductor's lowering) has the node in a variable, and the node
+    keeps, as text, the stack of the code that made it.
+    """
+    for name in ("n", "node"):
+        node = frame.f_locals.get(name)
+        meta = getattr(node, "meta", None)
+        if isinstance(meta, dict) and hasattr(node, "op"):
+            yield from frames_of_node(node)
+            return
+
+
+def frames_of_node(node: Any) -> list[Frame]:
+    """The frames of the code that made a torch.fx.Node, outermost first."""
+    found = re.findall(
+        r'File "([^"]+)", line (\d+)(?:, in (\w+))?', node.meta.get("stack_trace") or ""
+    )
+    return [Frame(path, int(line), function) for path, line, function in found]
+
+
+def error_at(
+    what: str, *, frames: Iterable[Frame], where: str = "", fix: str = ""
+) -> UserError:
+    """Makes a UserError at the innermost user's line of a stack.
+
+    Args:
+        what: What is wrong.
+        frames: The stack, outermost first.
+        where: Where the error is if no line of the stack is the user's.
+        fix: What to do about it.
+    """
+    users = [frame for frame in frames if is_user_file(frame.path)]
+    return UserError(
+        what, where=users[-1].where if users else where, fix=fix, stack=users
+    )
+
+
+def first_lines(error: BaseException, count: int = 6) -> str:
+    """The start of an exception's message, without torch's standing advice."""
+    lines = []
+    for line in str(error).splitlines():
+        if re.match(_BOILERPLATE_REST, line.strip()):
+            break
+        if line.strip() and not re.match(_BOILERPLATE_LINE, line.strip()):
+            lines.append(re.sub(_BOILERPLATE_WORDS, "", line).strip())
+    return "\n".join(textwrap.shorten(line, 300) for line in lines[:count])
+
+
+# What torch adds to messages for the readers of its own logs.
+_BOILERPLATE_REST = (
+    r"The error above occurred when calling torch\.export|from user code:|"
+    r"Set TORCHDYNAMO_VERBOSE|Developer debug context|Original traceback:|"
+    r"While executing %|To fix the error, insert one of|For more information, run with"
+)
+_BOILERPLATE_LINE = (
+    r"Hint: (Your code may result in an error when running in eager|Please open an "
+    r"issue|This graph break is fundamental)|For more (details|debugging)|"
+    r"This higher order operator doesn't work unless|For extended logs|"
+    r"If you suspect the guard was triggered from C\+\+|\(Size-like symbols"
+)
+_BOILERPLATE_WORDS = (
+    r"For more information about this error, see: \S+|"
+    r"See https://github\.com/pytorch/\S+ for .*|"
+    r"This typically means our tracing system.*|Please file an issue.*"
+)
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The exception that others only repeat: torch wraps some several times."""
+    root = error
+    for current in _chain(error):
+        if str(current) and str(current) in str(root) and current is not root:
+            root = current
+    return root
+
+
+# What people meet, recognised by its text where torch raises the same few types
+# for all of it. Each row: a pattern, what to say, and what to do; \1 is the
+# pattern's first group.
+_COND_FIX = (
+    "make every branch return the same number of tensors, with the same ranks and "
+    "dtypes (.to(...), .reshape(...))"
+)
+_CPU_FIX = (
+    "models are exported on the CPU: leave out .cuda() and device=\"cuda\", load weights "
+    "with map_location=\"cpu\", and make new tensors with device=x.device"
+)
+_KNOWN = [
+    (
+        r"Encountered (?:input mutation|aliasing) during higher order op|"
+        r"(?:might|may) be (?:aliasing|modifying) the input",
+        "a branch of torch.cond, or the body of a while_loop, returns one of its inputs "
+        "as it is or a view of one, or changes one in place",
+        "return a new tensor: x.clone() instead of x, x + 1 instead of x.add_(1)",
+    ),
+    (
+        r"When merging two branches' output in torch\.cond,\s+expected same dim but got "
+        r"(\d+) and (\d+)",
+        r"the branches of torch.cond return tensors of different ranks: \1 and \2",
+        _COND_FIX,
+    ),
+    (
+        r"When merging two branches' output in torch\.cond,\s+expected same (\w+) but got "
+        r"(\S+) and (\S+?)\.?[\"']?[)\s]*(?:\n|$)",
+        r"the branches of torch.cond return tensors of different \1s: \2 and \3",
+        _COND_FIX,
+    ),
+    (
+        r"torch\.cond: differing branch outputs",
+        "the branches of torch.cond return different numbers or nestings of tensors",
+        _COND_FIX,
+    ),
+    (
+        r"one of cond's output stride",
+        "a branch of torch.cond returns a view, or a tensor with gaps in memory",
+        "return a dense copy from every branch: x.view(...).clone()",
+    ),
+    (
+        r"Expected pred to be .*?but got FakeTensor\(\.\.\., size=\(([^)]*)\)",
+        r"the predicate of torch.cond is a tensor of shape [\1], not one bool",
+        "reduce it, e.g. pred.any() or pred.all(); to choose by element use torch.where",
+    ),
+    (
+        r"Expect operands to be a tuple",
+        "an operand of torch.cond is not a tensor",
+        "pass tensors alone as operands; the branches may use Python numbers of the "
+        "enclosing function directly",
+    ),
+    (
+        r"(?s)failed to bind arguments.*?Higher Order Operator: torch\.\w+",
+        "a function given to torch.cond or while_loop takes another number of arguments "
+        "than it gets",
+        "let it take one parameter for each operand",
+    ),
+    (
+        r"(?s)Expected body_fn_output and carried_inputs to have same metadata.*?"
+        r"differ in '(\w+): (?:torch\.Size\()?(.+?)\)? vs (?:torch\.Size\()?(.+?)\)?'",
+        r"the body of a while_loop returns a tensor of another \1 than the one it got: \2 "
+        r"instead of \3",
+        "keep the number, shapes and dtypes of the carried tensors from one iteration to "
+        "the next",
+    ),
+    (
+        r"Torch not compiled with CUDA|not linked with support for cuda|"
+        r"Found no NVIDIA driver|No CUDA GPUs are available|"
+        r"Attempting to deserialize object on a CUDA device",
+        "the code asks for a CUDA device",
+        _CPU_FIX,
+    ),
+    (
+        r"Expected all tensors to be on the same device, but found at least two devices, "
+        r"(\S+) and (\S+?)!",
+        r"tensors of two devices meet here: \1 and \2",
+        _CPU_FIX,
+    ),
+    (
+        r"\.numpy\(\) is not supported for tensor subclasses|"
+        r"(?:can't|cannot) convert .*FakeTensor.* to (?:a )?numpy|"
+        r"Cannot access data pointer of Tensor \(e\.g\. FakeTensor",
+        "the code takes a tensor out of PyTorch, to NumPy or to raw memory; when the "
+        "model is compiled there are no values in it",
+        "compute with torch operators instead",
+    ),
+    (
+        r"The tensor attributes? (.+?) (?:was|were) assigned during export",
+        r"forward() assigns \1, a tensor that outlives the call",
+        "register it with self.register_buffer(...) and change it in place "
+        "(self.cache.copy_(y)), or return it as an output",
+    ),
+    (
+        r"no fake impl registered|There was no fake impl",
+        "a custom operator has no fake implementation, so its output's shape is unknown",
+        "add one with @my_operator.register_fake",
+    ),
+    (
+        r"Cannot create Dim with inconsistent min=(\S+), max=(\S+)",
+        r"a torch.export.Dim has min \1 above its max \2",
+        "give a max that is not below its min",
+    ),
+]
+
+
+def explain(error: BaseException, where: str, stack: Sequence[Frame] = ()) -> UserError:
+    """Turns an exception of torch.export or AOTInductor into a UserError.
+
+    Args:
+        error: The exception.
+        where: The user's file and line, from user_frame.
+        stack: From user_frames.
+
+    Returns:
+        An error in the terms of the table above; for one that it does not
+        know, the exception's type and the start of its message.
+    """
+    for current in _chain(error):
+        if isinstance(current, UserError):  # Inductor wraps what we raise within it
+            return current
+    stack = stack or user_frames(error)
+    for current in _chain(error):
+        if _is_data_dependent(current):
+            return _explain_data_dependence(current, where, stack)
+        for pattern, what, fix in _KNOWN:
+            match = re.search(pattern, str(current))
+            if match:
+                return UserError(match.expand(what), where=where, fix=fix, stack=stack)
+    root = root_cause(error)
+    return UserError(
+        f"{type(root).__name__}: {first_lines(root)}",
+        where=where,
+        fix=FULL_TRACE,
+        stack=stack,
+    )
+
+
+def _is_data_dependent(error: BaseException) -> bool:
+    import torch
+    from torch._subclasses import fake_tensor
+    from torch.fx.experimental import symbolic_shapes
+
+    if isinstance(error, torch._dynamo.exc.TorchDynamoException):
+        return "Data-dependent" in str(error)
+    return isinstance(
+        error,
+        symbolic_shapes.GuardOnDataDependentSymNode
+        | fake_tensor.DataDependentOutputException
+        | fake_tensor.DynamicOutputShapeException,
+    )
+
+
+# By the kind of statement: what depends on the data, and what to do instead.
+_DATA_DEPENDENCE = {
+    ast.If: (
+        "this `if` depends on a tensor's value",
+        "use torch.cond(pred, true_fn, false_fn, operands), which compiles both branches, "
+        "or torch.where(pred, a, b) to choose by element",
+    ),
+    ast.IfExp: (
+        "this conditional expression depends on a tensor's value",
+        "use torch.where(pred, a, b), or torch.cond(pred, true_fn, false_fn, operands), "
+        "which runs only the branch it takes",
+    ),
+    ast.While: (
+        "this `while` depends on a tensor's value",
+        "use torch.while_loop(cond_fn, body_fn, carried_inputs)",
+    ),
+    ast.For: (
+        "the number of this loop's iterations depends on a tensor's value",
+        "use torch.while_loop(cond_fn, body_fn, carried_inputs), or loop to a fixed bound "
+        "and choose with torch.where",
+    ),
+    ast.Assert: (
+        "this `assert` depends on a tensor's value",
+        "leave it out when compiling: `if not torch.compiler.is_compiling():`",
+    ),
+    None: (
+        "a tensor's value is needed here as a Python number (a size, an index, a truth "
+        "value)",
+        "keep it a tensor: x[i] and torch.index_select take tensors as indices, torch.where "
+        "and torch.cond as conditions; for one of several modules nest torch.cond",
+    ),
+}
+
+
+def _explain_data_dependence(
+    error: BaseException, where: str, stack: Sequence[Frame]
+) -> UserError:
+    frame = innermost(stack)
+    kind = None
+    if frame is not None and frame.where == where:
+        kind, line = _statement(frame)
+        moved = dataclasses.replace(frame, line=line)
+        stack = [moved if other == frame else other for other in stack]
+        where = moved.where
+    what, fix = _DATA_DEPENDENCE[kind]
+    expression = re.search(
+        r"data-dependent expression (.+?) \(unhinted|result type: (\S+)", str(error)
+    )
+    # `Eq(u0, 1)` is what PyTorch calls the truth of a tensor; it tells nothing.
+    if expression and not re.fullmatch(r"Eq\(\w+, 1\)|\w+", expression[1] or ""):
+        what += f" ({expression[1] or expression[2]}, where a u is what data decides)"
+    checks = re.findall(r"(?m)^\s+\d\. (torch\._check.*)$", str(error))
+    if checks:
+        fix += "\nor, if this holds for all data: " + "; ".join(checks[:2])
+    return UserError(
+        f"{what}, which is not known when the model is compiled",
+        where=where,
+        fix=fix,
+        stack=stack,
+    )
+
+
+def _statement(frame: Frame) -> tuple[type[ast.AST] | None, int]:
+    """The kind and first line of the statement whose condition a line is in.
+
+    Returns:
+        A key of _DATA_DEPENDENCE, and the frame's own line if that is None.
+    """
+    for node in reversed(_nodes_at(frame)):
+        header = getattr(node, "test", getattr(node, "iter", None))
+        if type(node) in _DATA_DEPENDENCE and header is not None:
+            end = header.end_lineno
+            if isinstance(node, ast.IfExp) or node.lineno <= frame.line <= end:
+                return type(node), node.lineno
+    return None, frame.line
+
+
+def _nodes_at(frame: Frame) -> list[Any]:
+    """The statements and expressions that a line is part of, outermost first."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(frame.path)))
+    except (SyntaxError, ValueError):
+        return []
+    return sorted(
+        (
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.stmt | ast.expr)
+            and node.lineno <= frame.line <= (node.end_lineno or node.lineno)
+        ),
+        key=lambda node: (node.lineno, -(node.end_lineno or 0), node.col_offset),
+    )
+
+
+def branch_frame(call: Frame, operator: str, argument: int) -> Frame | None:
+    """Finds the function that a line gives to torch.cond or while_loop.
+
+    Args:
+        call: The line of the call.
+        operator: The called function's name, "cond".
+        argument: Position of the argument: 1 for cond's true branch.
+
+    Returns:
+        The line where the function returns if it has one `return`, or else
+        where it begins; None if the argument is no lambda or local function.
+    """
+    for node in reversed(_nodes_at(call)):
+        if not isinstance(node, ast.Call) or len(node.args) <= argument:
+            continue
+        if getattr(node.func, "attr", getattr(node.func, "id", "")) != operator:
+            continue
+        function = node.args[argument]
+        if isinstance(function, ast.Lambda):
+            return Frame(call.path, function.body.lineno, "<lambda>")
+        if isinstance(function, ast.Name):
+            return _function_frame(call, function.id)
+    return None
+
+
+def _function_frame(call: Frame, name: str) -> Frame | None:
+    """The line where the last function of a name defined above a line returns."""
+    tree = ast.parse("".join(linecache.getlines(call.path)))
+    found = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and node.name == name
+        and node.lineno < call.line
+    ]
+    if not found:
+        return None
+    function = max(found, key=lambda node: node.lineno)
+    returns = [node for node in ast.walk(function) if isinstance(node, ast.Return)]
+    line = returns[0].lineno if len(returns) == 1 else function.lineno
+    return Frame(call.path, line, name)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from torch_aot.errors import Frame, fail
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +35,8 @@ class Model:
         test_inputs: Returns more inputs, in the form of `inputs`, that
             torch_model_test runs beside its random ones: edge values, one for
             each branch.
+        where: The line that made this, "models/resnet.py:31". Set by itself;
+            errors in the arguments above name it.
     """
 
     module: torch.nn.Module
@@ -39,9 +45,50 @@ class Model:
     input_names: Sequence[str] | None = None
     output_names: Sequence[str] | None = None
     test_inputs: Callable[[], Iterable[Inputs]] | None = None
+    where: str = dataclasses.field(default="", init=False, repr=False, compare=False)
 
-    def call_arguments(self, inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Splits inputs into forward's positional and keyword arguments."""
-        if isinstance(inputs, Mapping):
-            return (), dict(inputs)
-        return tuple(inputs), {}
+    def __post_init__(self) -> None:
+        frame = sys._getframe()
+        while frame.f_back and frame.f_code.co_filename in _MAKERS:
+            frame = frame.f_back
+        self.where = Frame(frame.f_code.co_filename, frame.f_lineno).where
+
+    def bind(self, inputs: Inputs, what: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Puts inputs into forward's order.
+
+        Args:
+            inputs: In the form of `inputs`.
+            what: What errors call them: "the example inputs".
+
+        Returns:
+            Positional and keyword arguments of forward.
+
+        Raises:
+            UserError: They do not fit forward's parameters.
+        """
+        if not isinstance(inputs, tuple | Mapping):
+            fail(
+                f"{what} are of the type {type(inputs).__name__}",
+                where=self.where,
+                fix="give a tuple of positional or a dict of keyword arguments: (x,)",
+            )
+        named = isinstance(inputs, Mapping)
+        signature = inspect.signature(self.module.forward)
+        try:
+            bound = signature.bind(**inputs) if named else signature.bind(*inputs)
+        except TypeError as error:
+            parameters = ", ".join(signature.parameters)
+            names = f" ({', '.join(map(str, inputs))})" if named else ""
+            fail(
+                f"{what} do not fit forward({parameters}): {error}; there are "
+                f"{len(inputs)}{names}",
+                where=self.where,
+                fix="give a tuple in the order of forward's parameters, or a dict with "
+                "their names",
+            )
+        return bound.args, bound.kwargs
+
+
+# The files between the line that makes a Model and __post_init__: this one, the
+# generated __init__, and dataclasses.replace.
+_MAKERS = {__file__, "<string>", dataclasses.__file__}

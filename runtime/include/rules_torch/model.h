@@ -48,7 +48,9 @@ class Model {
   // The same, writing every output into the buffer given for it.
   Status RunInto(const RTorchTensor* inputs, std::int32_t num_inputs,
                  RTorchTensor* outputs, std::int32_t num_outputs) const {
-    for (std::int32_t i = 0; i < num_outputs && num_outputs == api_->num_outputs; ++i) {
+    // Otherwise Run says what is wrong.
+    const bool fits = outputs != nullptr && num_outputs == api_->num_outputs;
+    for (std::int32_t i = 0; fits && i < num_outputs; ++i) {
       if (outputs[i].data == nullptr) {
         return Status(RTORCH_INVALID_ARGUMENT, std::string("output '") +
                                                    api_->outputs[i].name +
