@@ -1,7 +1,13 @@
 """rules_torch: Bazel rules that compile PyTorch models into C++ libraries.
 
 ```starlark
-load("@rules_torch//rules:defs.bzl", "cc_torch_library", "torch_model")
+load(
+    "@rules_torch//rules:defs.bzl",
+    "cc_torch_library",
+    "cc_torch_shared_library",
+    "torch_model",
+    "torch_model_test",
+)
 ```
 
 A model takes two rules, as a protocol buffer does: `torch_model` exports it,
@@ -22,10 +28,15 @@ cc_torch_library(
 
 Any C++ target may depend on `:resnet` and include `"models/resnet.h"`.
 
-This file is all that users load; `private/` may change without notice.
+`rules/defs.bzl` is all that users load; `rules/private/` may change without notice.
 """
 
-load("//rules:providers.bzl", _TorchCodegenInfo = "TorchCodegenInfo", _TorchModelInfo = "TorchModelInfo")
+load(
+    "//rules:providers.bzl",
+    _TorchCodegenInfo = "TorchCodegenInfo",
+    _TorchModelInfo = "TorchModelInfo",
+    _TorchRuntimeInfo = "TorchRuntimeInfo",
+)
 load("//rules:toolchains.bzl", _torch_toolchain = "torch_toolchain")
 load("//rules/private:cc_torch_library.bzl", _cc_torch_library = "cc_torch_library")
 load("//rules/private:cc_torch_shared_library.bzl", _cc_torch_shared_library = "cc_torch_shared_library")
@@ -42,3 +53,4 @@ torch_toolchain = _torch_toolchain
 # Providers.
 TorchModelInfo = _TorchModelInfo
 TorchCodegenInfo = _TorchCodegenInfo
+TorchRuntimeInfo = _TorchRuntimeInfo

@@ -60,6 +60,15 @@ toolchain(
     toolchain_type = "@rules_torch//rules:runtime_toolchain_type",
 )
 ```
+
+Then, in WORKSPACE or MODULE.bazel:
+
+```starlark
+register_toolchains("//path/to:all")
+```
+
+The `ToolchainInfo` has the fields `compiler` (FilesToRunProvider) and `runtime`
+(`TorchRuntimeInfo`); a half that is missing is None.
 """,
     attrs = {
         "compiler": attr.label(

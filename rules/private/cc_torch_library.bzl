@@ -8,7 +8,7 @@ load("//rules:providers.bzl", "TorchCodegenInfo", "TorchModelInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE", "RUNTIME_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:isa.bzl", "ISAS", "resolve_isa")
-load("//rules/private:names.bzl", "camel_case", "model_id", "package_namespace")
+load("//rules/private:names.bzl", "camel_case", "label_text", "model_id", "package_namespace")
 
 _DOC = """Compiles an exported model into a C++ library with a typed header.
 
@@ -39,6 +39,9 @@ The header is `<package>/<name>.h`. Its comments have the inputs and outputs wit
 their symbolic shapes, the memory that the model takes, and what may be called
 from several threads.
 
+`--output_groups=torch_generated` leaves the generated sources, the weights and a
+manifest beside it.
+
 The code is compiled by the C++ toolchain of the target, with its flags. Kernels
 are optimised (`-O3`) in every compilation mode but `dbg`, because plain builds
 of vector code are unusably slow.
@@ -51,17 +54,20 @@ _ATTRS = {
         providers = [TorchModelInfo],
     ),
     "class_name": attr.string(
-        doc = "Name of the generated class. Default: the target's name in CamelCase.",
+        doc = "Name of the generated class. Default: the target's name in CamelCase; " +
+              "`Model` comes before a leading digit.",
     ),
     "namespace": attr.string(
         doc = "C++ namespace of the generated class, such as `a::b`. Default: the package's path, " +
-              "`a/b` giving `a::b`; `models` for the root package.",
+              "`a/b-c` giving `a::b_c`; `models` for the root package.",
     ),
     "isa": attr.string(
         default = "auto",
         doc = "Instruction set to generate and compile kernels for. `auto` stands for the flag " +
-              "`--//rules:isa`, and that by default for `x86-64-v3` or `aarch64`. " +
-              "Never the build machine's.",
+              "`--@rules_torch//rules:isa`, and that by default for `x86-64-v3`, or `aarch64` on " +
+              "that CPU. Others: {}. Never the build machine's.".format(
+                  ", ".join(["`{}`".format(isa) for isa in sorted(ISAS)]),
+              ),
         values = ["auto"] + sorted(ISAS),
     ),
     "_isa": attr.label(default = "//rules:isa", providers = [BuildSettingInfo]),
@@ -83,7 +89,7 @@ def _generate(ctx, *, id, isa):
     include = "/".join([part for part in [ctx.label.package, ctx.label.name + ".h"] if part])
     args = ctx.actions.args()
     args.add_all([model.program, model.signature])
-    args.add(str(ctx.label).lstrip("@"), format = "--label=%s")
+    args.add(label_text(ctx.label), format = "--label=%s")
     args.add(id, format = "--id=%s")
     args.add(ctx.attr.class_name or camel_case(ctx.label.name), format = "--class=%s")
     args.add(ctx.attr.namespace or package_namespace(ctx.label.package), format = "--namespace=%s")
@@ -115,16 +121,15 @@ def _compile(ctx, codegen, *, isa, toolchain, features, runtime):
     model_source, kernels_source = codegen.sources
     private = [runtime.interface.compilation_context, runtime.backend.compilation_context]
 
-    def compile(part, source, flags, additional_inputs = []):
+    def compile(part, source, flags, contexts = private, additional_inputs = []):
         _, outputs = cc_common.compile(
             name = "{}.{}".format(ctx.label.name, part),
             actions = ctx.actions,
             cc_toolchain = toolchain,
             feature_configuration = features,
             srcs = [source],
-            private_hdrs = [codegen.header],
             user_compile_flags = flags,
-            compilation_contexts = private,
+            compilation_contexts = contexts,
             additional_inputs = additional_inputs,
         )
         return outputs
@@ -139,6 +144,7 @@ def _compile(ctx, codegen, *, isa, toolchain, features, runtime):
                 "-DWEIGHTS_FILE=\"{}\"".format(codegen.weights.path),
                 "-DWEIGHTS_SYMBOL={}_weights".format(codegen.id),
             ],
+            contexts = [],
             additional_inputs = [codegen.weights],
         ),
     ])

@@ -5,6 +5,7 @@ load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TorchCodegenInfo")
 load("//rules/private:linking.bzl", "dynamic_libraries")
+load("//rules/private:names.bzl", "label_text")
 
 _DOC = """Links a compiled model into a shared library with a C ABI.
 
@@ -21,8 +22,9 @@ The library exports one symbol, `rtorch_model_api`, which returns the table that
 libraries can be loaded into one process (with `RTLD_LOCAL`, dlopen's default).
 A C target that uses it has it in `data` and `@rules_torch//runtime:abi` in `deps`.
 
-The runtime's own shared libraries are found beside the library's runfiles; they
-are in its runfiles.
+libtorch's libraries are in its runfiles, and it finds them there and in `bazel-bin`. To
+deploy it elsewhere, ship them in one folder and name that in `LD_LIBRARY_PATH`, or set
+an RPATH with `patchelf`.
 """
 
 _ATTRS = {
@@ -68,7 +70,7 @@ def _cc_torch_shared_library_impl(ctx):
     source = ctx.actions.declare_file(ctx.label.name + ".export.cc")
     ctx.actions.write(source, _EXPORT.format(
         id = library[TorchCodegenInfo].id,
-        label = str(ctx.label).lstrip("@"),
+        label = label_text(ctx.label),
     ))
     script = ctx.actions.declare_file(ctx.label.name + ".lds")
     ctx.actions.write(script, _VERSION_SCRIPT)

@@ -12,10 +12,12 @@ ISAS = {
     "aarch64": ["-DCPU_CAPABILITY_NEON", "-DAT_BUILD_ARM_VEC256_WITH_SLEEF"],
 }
 
-_DEFAULTS = {
-    "x86_64": "x86-64-v3",
-    "k8": "x86-64-v3",
-    "aarch64": "aarch64",
+# By the name that the C++ toolchain has for the target CPU; the default first.
+_X86_64 = ["x86-64-v3", "x86-64-v2", "x86-64-v4"]
+_BY_CPU = {
+    "aarch64": ["aarch64"],
+    "k8": _X86_64,
+    "x86_64": _X86_64,
 }
 
 def resolve_isa(wanted, cpu):
@@ -28,8 +30,11 @@ def resolve_isa(wanted, cpu):
     Returns:
       string; a key of ISAS.
     """
-    if wanted != "auto":
-        return wanted
-    if cpu not in _DEFAULTS:
-        fail("no default instruction set for the CPU '{}': set 'isa' or --//rules:isa".format(cpu))
-    return _DEFAULTS[cpu]
+    known = _BY_CPU.get(cpu, [])
+    if wanted == "auto" and known:
+        return known[0]
+    if wanted == "auto":
+        fail("no default instruction set for the CPU '{}': set 'isa' or --@rules_torch//rules:isa".format(cpu))
+    if known and wanted not in known:
+        fail("the target CPU '{}' has no instruction set '{}', but {}".format(cpu, wanted, ", ".join(known)))
+    return wanted

@@ -3,8 +3,9 @@
 def model_id(label):
     """A C identifier that no other label has.
 
-    Mangled as JNI does: `/` becomes `_`, `_` becomes `_1`, anything else that is
-    no letter or digit becomes `_0` and its place in the table.
+    Mangled as JNI does: `/` becomes `_`, `_` becomes `_1`, the end of a
+    repository's name `_2`, and anything else that is no letter or digit `_0`, its
+    code and `_`.
 
     Args:
       label: Label.
@@ -12,22 +13,24 @@ def model_id(label):
     Returns:
       string; `//models:resnet` gives `rtorch_models_resnet`.
     """
-    parts = [label.workspace_name, label.package, label.name]
-    return "rtorch_" + "_".join([_mangle(part) for part in parts if part])
-
-_OTHERS = "!%-@^\"#$&'()*+,;<=>?[]{|}~. \\:"
+    repository = _mangle(label.workspace_name) + "_2" if label.workspace_name else ""
+    parts = [_mangle(part) for part in [label.package, label.name] if part]
+    return "rtorch_" + repository + "_".join(parts)
 
 def _mangle(text):
     mangled = ""
+    previous = "/"
     for character in text.elems():
-        if character.isalnum():
-            mangled += character
-        elif character == "/":
+        if character == "/":
             mangled += "_"
         elif character == "_":
             mangled += "_1"
+        elif character.isalnum() and not (character.isdigit() and previous == "/"):
+            mangled += character
         else:
-            mangled += "_0{}_".format(_OTHERS.find(character) + 1)
+            # Also a digit that starts a part: it would be taken for an escape.
+            mangled += "_0{}_".format(hash(character))  # one character's hash is its code
+        previous = character
     return mangled
 
 def camel_case(name):
@@ -53,7 +56,31 @@ def package_namespace(package):
       string; a C++ namespace.
     """
     parts = ["_".join(_words(part)) for part in package.split("/") if part]
-    return "::".join([part if not part[0].isdigit() else "_" + part for part in parts if part]) or "models"
+    return "::".join([_identifier(part) for part in parts if part]) or "models"
+
+def label_text(label):
+    """A label as people write it: `//models:resnet`, `@repository//models:resnet`.
+
+    Args:
+      label: Label.
+
+    Returns:
+      string.
+    """
+    return str(label) if label.workspace_name else str(label).lstrip("@")
+
+# Those that are plausible names of a directory.
+_KEYWORDS = (
+    "auto bool break case char class const continue default delete do double else enum " +
+    "explicit export extern float for friend goto if inline int long namespace new " +
+    "operator private protected public register return short signed static struct " +
+    "switch template this throw try typedef union unsigned using virtual void volatile while"
+).split(" ")
+
+def _identifier(word):
+    if word[0].isdigit():
+        return "_" + word
+    return word + "_" if word in _KEYWORDS else word
 
 def _words(text):
     spaced = "".join([c if c.isalnum() else " " for c in text.elems()])

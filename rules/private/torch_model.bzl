@@ -10,7 +10,7 @@ _DOC = """Exports a PyTorch model.
 The entry point is a function that returns a `torch_aot.Model`: a module,
 example inputs and, optionally, dynamic shapes and names. It is called with
 torch's generator seeded; `weights`, if given, are then loaded into the module,
-and must have exactly its keys and shapes.
+and must have exactly its keys and shapes. The module is exported in eval mode.
 
 ```python
 import torch
@@ -35,7 +35,7 @@ torch_model(
 
 Outputs: `<name>.pt2`, which `torch.export.load` reads, and `<name>.json`, its
 signature. A model that cannot be exported fails the build with the line of the
-model at fault; `--//rules:full_trace` adds PyTorch's whole report.
+model at fault; `--@rules_torch//rules:full_trace` adds PyTorch's whole report.
 """
 
 _ATTRS = {
@@ -55,11 +55,13 @@ _ATTRS = {
     ),
     "data": attr.label_list(
         allow_files = True,
-        doc = "Files that `src` reads when it is imported or called, by their path from the workspace's root.",
+        doc = "Source files that `src` reads when it is imported or called, by their path from the " +
+              "workspace's root, which is the working directory.",
     ),
     "weights": attr.label_list(
         allow_files = [".safetensors", ".pth", ".pt", ".bin"],
-        doc = "State dicts, merged; `.safetensors`, or what `torch.save` wrote, read with `weights_only=True`.",
+        doc = "State dicts: `.safetensors`, or what `torch.save` wrote, read with `weights_only=True`. " +
+              "Several are merged; no key may be in two of them.",
     ),
     "seed": attr.int(
         default = 0,
@@ -78,6 +80,8 @@ def _import_paths(ctx):
     return roots
 
 def _torch_model_impl(ctx):
+    if not ctx.attr.entry:
+        fail("must name a function of {}".format(ctx.file.src.short_path), attr = "entry")
     program = ctx.actions.declare_file(ctx.label.name + ".pt2")
     signature = ctx.actions.declare_file(ctx.label.name + ".json")
     sources = depset(

@@ -7,6 +7,7 @@ load("//rules:providers.bzl", "TorchCodegenInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:linking.bzl", "dynamic_libraries")
+load("//rules/private:names.bzl", "label_text")
 
 _DOC = """Tests a compiled model against eager PyTorch on the same inputs.
 
@@ -26,8 +27,10 @@ compiled model: plain, with other strides, into buffers of its own, and from
 several threads at once. A model with state sees them in order, on one instance.
 
 Integers and booleans must be equal. Floating-point outputs must satisfy
-`|compiled - eager| <= atol + rtol * |eager|`, with the defaults of
-`torch.testing.assert_close` for their dtype; NaN equals NaN.
+`|compiled - eager| <= atol + rtol * |eager|`; NaN equals NaN. Where `atol` or `rtol` is
+not given, it is that of `torch.testing.assert_close` for the output's dtype: for
+float32 1e-5 and 1.3e-6, for float64 1e-7 both, for float16 1e-5 and 1e-3, for bfloat16
+1e-5 and 1.6e-2.
 """
 
 _ATTRS = {
@@ -78,7 +81,7 @@ def _torch_model_test_impl(ctx):
         atol = _tolerance(ctx.attr.atol, "atol"),
         cases = cases.short_path,
         id = codegen.id,
-        label = str(ctx.label).lstrip("@"),
+        label = label_text(ctx.label),
         rtol = _tolerance(ctx.attr.rtol, "rtol"),
     ))
     toolchain = find_cc_toolchain(ctx)
@@ -113,9 +116,11 @@ def _torch_model_test_impl(ctx):
 def _tolerance(text, name):
     if not text:
         return "-1"
-    if not all([c in "0123456789.e-+" for c in text.elems()]):
-        fail("not a number", attr = name)
-    return text
+    mantissa, e, exponent = text.lower().partition("e")
+    exponent = exponent[1:] if exponent[:1] in ("+", "-") else exponent
+    if not mantissa.replace(".", "", 1).isdigit() or (e and not exponent.isdigit()):
+        fail("'{}' is not a number such as 1e-5".format(text), attr = name)
+    return str(float(text))
 
 torch_model_test = rule(
     implementation = _torch_model_test_impl,

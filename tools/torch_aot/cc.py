@@ -35,19 +35,19 @@ class Target:
 
 def header(target: Target, signature: sig.Signature, generated: Generated) -> str:
     """Renders the public header."""
-    guard = re.sub(r"\W", "_", f"{target.id}_{target.header}".upper()) + "_"
+    guard = re.sub(r"\W", "_", f"{target.id}_{target.header}") + "_"
     qualifier = "" if generated.mutated else " const"
     fields = {
         "Inputs": [
-            (spec, f"rules_torch::TensorView<const {_cpp(spec)}, {len(spec.dims)}>")
+            (spec, f"::rules_torch::TensorView<const {_cpp(spec)}, {len(spec.dims)}>")
             for spec in signature.inputs
         ],
         "Outputs": [
-            (spec, f"rules_torch::Tensor<{_cpp(spec)}, {len(spec.dims)}>")
+            (spec, f"::rules_torch::Tensor<{_cpp(spec)}, {len(spec.dims)}>")
             for spec in signature.outputs
         ],
         "Buffers": [
-            (spec, f"rules_torch::TensorView<{_cpp(spec)}, {len(spec.dims)}>")
+            (spec, f"::rules_torch::TensorView<{_cpp(spec)}, {len(spec.dims)}>")
             for spec in signature.outputs
         ],
     }
@@ -122,25 +122,25 @@ class {target.class_name} {{
   }};
 
   // Makes an instance. Cheap: weights are used where they lie in the binary.
-  static rules_torch::StatusOr<{target.class_name}> Create() {{
-    rules_torch::StatusOr<rules_torch::Model> model =
-        rules_torch::Model::Create(&Api());
+  static ::rules_torch::StatusOr<{target.class_name}> Create() {{
+    ::rules_torch::StatusOr<::rules_torch::Model> model =
+        ::rules_torch::Model::Create(&Api());
     if (!model.ok()) return model.status();
     return {target.class_name}(*std::move(model));
   }}
 
   // Runs the model and allocates the outputs.
-  rules_torch::StatusOr<Outputs> Run(const Inputs& inputs){qualifier} {{
+  ::rules_torch::StatusOr<Outputs> Run(const Inputs& inputs){qualifier} {{
     {arguments}
     RTorchTensor out[{count_out}] = {{}};
-    rules_torch::Status status = model_.Run(in, {count_in}, out, {count_out});
+    ::rules_torch::Status status = model_.Run(in, {count_in}, out, {count_out});
     if (!status.ok()) return status;
     return Outputs{{{adopt}}};
   }}
 
   // Runs the model and writes the results into `buffers`, whose sizes must be
   // those of the results. On failure they may have been partly written.
-  rules_torch::Status Run(const Inputs& inputs, const Buffers& buffers){qualifier} {{
+  ::rules_torch::Status Run(const Inputs& inputs, const Buffers& buffers){qualifier} {{
     {arguments}
     RTorchTensor out[] = {{{buffers}}};
     return model_.RunInto(in, {count_in}, out, {count_out});
@@ -150,9 +150,9 @@ class {target.class_name} {{
   static const RTorchModelApi& Api() {{ return *{target.id}_api(); }}
 
  private:
-  explicit {target.class_name}(rules_torch::Model model) : model_(std::move(model)) {{}}
+  explicit {target.class_name}(::rules_torch::Model model) : model_(std::move(model)) {{}}
 
-  rules_torch::Model model_;
+  ::rules_torch::Model model_;
 }};
 @CLOSE@
 #endif  // {guard}
@@ -160,8 +160,11 @@ class {target.class_name} {{
     if not count_in:
         text = text.replace("Run(const Inputs& inputs)", "Run(const Inputs&)")
         text = text.replace("Run(const Inputs& inputs,", "Run(const Inputs&,")
-    opening = f"\nnamespace {target.namespace} {{\n" if target.namespace else ""
-    closing = f"\n}}  // namespace {target.namespace}\n" if target.namespace else ""
+    # Two libraries may give their classes one name: the id keeps them apart.
+    names = [f"namespace {target.namespace}"] if target.namespace else []
+    names.append(f"inline namespace {target.id}")
+    opening = "\n" + "".join(f"{name} {{\n" for name in names)
+    closing = "\n" + "".join(f"}}  // {name}\n" for name in reversed(names))
     return text.replace("@OPEN@", opening).replace("@CLOSE@", closing)
 
 

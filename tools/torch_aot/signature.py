@@ -13,11 +13,11 @@ DTYPES = {
     "int16": (2, "std::int16_t"),
     "int32": (3, "std::int32_t"),
     "int64": (4, "std::int64_t"),
-    "float16": (5, "rules_torch::float16"),
+    "float16": (5, "::rules_torch::float16"),
     "float32": (6, "float"),
     "float64": (7, "double"),
     "bool": (11, "bool"),
-    "bfloat16": (15, "rules_torch::bfloat16"),
+    "bfloat16": (15, "::rules_torch::bfloat16"),
 }
 
 MAX_RANK = 8  # RTORCH_MAX_RANK

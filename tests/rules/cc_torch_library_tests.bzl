@@ -1,0 +1,454 @@
+"""cc_torch_library: code generation, compilation and what the library offers."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
+load("//rules:defs.bzl", "TorchCodegenInfo", "TorchModelInfo", "cc_torch_library")
+load(
+    ":util.bzl",
+    "COMPILATION_MODE",
+    "CPP_EXTENSIONS",
+    "FULL_TRACE",
+    "ISA",
+    "action_of",
+    "actions_of",
+    "assert_contains",
+    "assert_lacks",
+    "compile_actions",
+    "failure_test",
+    "linked",
+    "names",
+    "own_inputs",
+    "suite",
+)
+
+# ---- Providers.
+
+def _providers_impl(ctx):
+    """Rules of other people's go by these fields."""
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    codegen = target[TorchCodegenInfo]
+    asserts.equals(env, "rtorch_tests_rules_library", codegen.id)
+    asserts.equals(env, "model.pt2", codegen.model.program.basename)
+    asserts.equals(env, "tests/rules/library.h", codegen.header.short_path)
+    asserts.equals(env, "tests/rules/library.h", codegen.include)
+    asserts.equals(env, ["library.kernels.cc", "library.model.cc"], names(codegen.sources))
+    asserts.equals(env, "library.weights.bin", codegen.weights.basename)
+    asserts.equals(env, "library.manifest.json", codegen.manifest.basename)
+    asserts.false(env, TorchModelInfo in target, "the library is no model")
+    return analysistest.end(env)
+
+_providers_test = analysistest.make(_providers_impl)
+
+def _default_outputs_impl(ctx):
+    """`bazel build` of a library makes what its users need, and so compiles it."""
+    env = analysistest.begin(ctx)
+    files = names(analysistest.target_under_test(env)[DefaultInfo].files)
+    asserts.equals(env, ["liblibrary.a", "library.h"], files)
+    return analysistest.end(env)
+
+_default_outputs_test = analysistest.make(_default_outputs_impl)
+
+def _output_groups_impl(ctx):
+    """Generated code can be had by itself, without a compiler run, to be read."""
+    env = analysistest.begin(ctx)
+    groups = analysistest.target_under_test(env)[OutputGroupInfo]
+    asserts.equals(env, [
+        "library.h",
+        "library.kernels.cc",
+        "library.manifest.json",
+        "library.model.cc",
+        "library.weights.bin",
+    ], names(groups.torch_generated))
+    objects = groups.compilation_outputs.to_list()
+    asserts.equals(env, 3, len(objects), "objects: {}".format(objects))
+    asserts.equals(env, ["o"], {file.extension: None for file in objects}.keys())
+    return analysistest.end(env)
+
+_output_groups_test = analysistest.make(_output_groups_impl)
+
+def _public_headers_impl(ctx):
+    """Users can include the generated header, and what that includes."""
+    env = analysistest.begin(ctx)
+    context = analysistest.target_under_test(env)[CcInfo].compilation_context
+    asserts.equals(env, ["library.h"], names(context.direct_public_headers))
+    headers = context.headers.to_list()
+    for header in ["tests/rules/library.h", "rules_torch/model.h", "rules_torch/abi.h"]:
+        asserts.true(
+            env,
+            [file for file in headers if file.path.endswith("/" + header)],
+            "no " + header,
+        )
+    return analysistest.end(env)
+
+_public_headers_test = analysistest.make(_public_headers_impl)
+
+def _torch_stays_private_impl(ctx):
+    """Users' code can neither come to depend on torch's headers nor be broken by them."""
+    env = analysistest.begin(ctx)
+    context = analysistest.target_under_test(env)[CcInfo].compilation_context
+    for paths in [
+        [file.path for file in context.headers.to_list()],
+        context.includes.to_list(),
+        context.quote_includes.to_list(),
+        context.system_includes.to_list(),
+        context.framework_includes.to_list(),
+    ]:
+        assert_lacks(env, paths, "torch/include")
+        assert_lacks(env, paths, "site-packages")
+    asserts.equals(env, [], context.defines.to_list())
+    return analysistest.end(env)
+
+_torch_stays_private_test = analysistest.make(_torch_stays_private_impl)
+
+def _linked_statically_impl(ctx):
+    """The model is an archive and never a library of its own.
+
+    A binary and a shared library in one process would each hold the weights.
+    """
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    inputs = target[CcInfo].linking_context.linker_inputs.to_list()
+    libraries = [
+        library
+        for linker_input in inputs
+        if linker_input.owner == target.label
+        for library in linker_input.libraries
+    ]
+    asserts.equals(env, 1, len(libraries))
+    for library in libraries:
+        archive = library.static_library or library.pic_static_library
+        asserts.equals(env, "liblibrary.a", archive.basename)
+        asserts.equals(env, None, library.dynamic_library)
+        asserts.equals(env, None, library.interface_library)
+        asserts.false(env, library.alwayslink, "a binary that uses no model should hold none")
+    return analysistest.end(env)
+
+_linked_statically_test = analysistest.make(_linked_statically_impl)
+
+def _links_the_runtime_impl(ctx):
+    """A dependency on the library is all that a binary needs."""
+    env = analysistest.begin(ctx)
+    libraries = linked(analysistest.target_under_test(env)[CcInfo])
+    assert_contains(env, libraries, "libtorch_cpu.so")
+    assert_contains(env, libraries, "libruntime.a")
+    return analysistest.end(env)
+
+_links_the_runtime_test = analysistest.make(_links_the_runtime_impl)
+
+# ---- Code generation.
+
+def _codegen_inputs_impl(ctx):
+    """The exported program and its signature, nothing else: neither Python source nor C++.
+
+    So a changed comment in either generates nothing anew: the export of the same
+    model is the same file.
+    """
+    env = analysistest.begin(ctx)
+    action = action_of(env, "TorchCodegen")
+    asserts.equals(
+        env,
+        ["tests/rules/model.json", "tests/rules/model.pt2"],
+        own_inputs(action),
+    )
+    asserts.equals(env, [], [
+        file.path
+        for file in action.inputs.to_list()
+        if file.extension in CPP_EXTENSIONS
+    ])
+    return analysistest.end(env)
+
+_codegen_inputs_test = analysistest.make(_codegen_inputs_impl)
+
+def _codegen_outputs_impl(ctx):
+    """All of the generated files come from one action, so they fit each other."""
+    env = analysistest.begin(ctx)
+    asserts.equals(env, [
+        "library.h",
+        "library.kernels.cc",
+        "library.manifest.json",
+        "library.model.cc",
+        "library.weights.bin",
+    ], names(action_of(env, "TorchCodegen").outputs))
+    asserts.equals(env, [], actions_of(env, "TorchExport"), "that is torch_model's")
+    return analysistest.end(env)
+
+_codegen_outputs_test = analysistest.make(_codegen_outputs_impl)
+
+def _codegen_environment_impl(ctx):
+    """Nothing of the machine or of who builds reaches what is made."""
+    env = analysistest.begin(ctx)
+    variables = action_of(env, "TorchCodegen").env
+    asserts.equals(env, "0", variables.get("PYTHONHASHSEED"))
+    asserts.equals(env, "1", variables.get("OMP_NUM_THREADS"))
+    for name in ["HOME", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "USER"]:
+        asserts.false(env, name in variables, name + " is set")
+    return analysistest.end(env)
+
+_codegen_environment_test = analysistest.make(_codegen_environment_impl)
+
+def _codegen_arguments_impl(ctx):
+    """What the generated class is called is told from the label."""
+    env = analysistest.begin(ctx)
+    argv = action_of(env, "TorchCodegen").argv
+    asserts.equals(env, "codegen", argv[1])
+    for flag in [
+        "--label=//tests/rules:library",
+        "--id=rtorch_tests_rules_library",
+        "--class=Library",
+        "--namespace=tests::rules",
+        "--include=tests/rules/library.h",
+        "--out={}/tests/rules/library".format(analysistest.target_bin_dir_path(env)),
+    ]:
+        assert_contains(env, argv, flag)
+    return analysistest.end(env)
+
+_codegen_arguments_test = analysistest.make(_codegen_arguments_impl)
+
+def _codegen_names_impl(ctx):
+    """Attributes say what the class is called; the header stays where the label says."""
+    env = analysistest.begin(ctx)
+    argv = action_of(env, "TorchCodegen").argv
+    for flag in [
+        "--class=Net",
+        "--namespace=acme::vision",
+        "--include=tests/rules/named.h",
+    ]:
+        assert_contains(env, argv, flag)
+    return analysistest.end(env)
+
+_codegen_names_test = analysistest.make(_codegen_names_impl)
+
+def _codegen_full_trace_impl(ctx):
+    """--//rules:full_trace reaches the tool."""
+    env = analysistest.begin(ctx)
+    assert_contains(env, action_of(env, "TorchCodegen").argv, "--full_trace")
+    return analysistest.end(env)
+
+_codegen_full_trace_test = analysistest.make(
+    _codegen_full_trace_impl,
+    config_settings = {FULL_TRACE: True},
+)
+
+# ---- Instruction sets.
+
+def _isa_test(isa, march, define, config_settings = {}):
+    """A test that code is generated and its kernels are compiled for `isa`.
+
+    The model's own code never is: it runs before anything could say that the
+    machine lacks what it takes.
+    """
+
+    def impl(ctx):
+        env = analysistest.begin(ctx)
+        assert_contains(env, action_of(env, "TorchCodegen").argv, "--isa=" + isa)
+        for action in compile_actions(env, "library.kernels.cc"):
+            flags = [arg for arg in action.argv if arg.startswith("-march")]
+            asserts.equals(env, ["-march=" + march], flags)
+            defines = [arg for arg in action.argv if arg.startswith("-DCPU_CAPABILITY")]
+            asserts.equals(env, [define] if define else [], defines)
+        for source in ["library.model.cc", "weights.S"]:
+            for action in compile_actions(env, source):
+                assert_lacks(env, action.argv, "-march")
+                assert_lacks(env, action.argv, "CPU_CAPABILITY")
+        return analysistest.end(env)
+
+    return analysistest.make(impl, config_settings = config_settings)
+
+_isa_by_default_test = _isa_test(
+    isa = "x86-64-v3",
+    march = "x86-64-v3",
+    define = "-DCPU_CAPABILITY_AVX2",
+)
+_isa_by_flag_test = _isa_test(
+    isa = "x86-64-v2",
+    march = "x86-64-v2",
+    define = None,
+    config_settings = {ISA: "x86-64-v2"},
+)
+_isa_by_attribute_test = _isa_test(
+    isa = "x86-64-v4",
+    march = "x86-64-v4",
+    define = "-DCPU_CAPABILITY_AVX512",
+)
+
+# A target that names its instruction set knows better than the flag.
+_isa_by_attribute_and_flag_test = _isa_test(
+    isa = "x86-64-v4",
+    march = "x86-64-v4",
+    define = "-DCPU_CAPABILITY_AVX512",
+    config_settings = {ISA: "x86-64-v2"},
+)
+
+# ---- Compilation.
+
+def _optimisation(action):
+    """The last -O of a command line, which is the one that counts."""
+    flags = [arg for arg in action.argv if arg.startswith("-O")]
+    return flags[-1] if flags else None
+
+def _optimised_impl(ctx):
+    """Vector code without optimisation is unusably slow, so plain builds have it too."""
+    env = analysistest.begin(ctx)
+    for action in compile_actions(env, "library.kernels.cc"):
+        asserts.equals(env, "-O3", _optimisation(action))
+        assert_contains(env, action.argv, "-DNDEBUG")
+    return analysistest.end(env)
+
+_optimised_in_fastbuild_test = analysistest.make(
+    _optimised_impl,
+    config_settings = {COMPILATION_MODE: "fastbuild"},
+)
+_optimised_in_opt_test = analysistest.make(
+    _optimised_impl,
+    config_settings = {COMPILATION_MODE: "opt"},
+)
+
+def _debuggable_impl(ctx):
+    """Who asks for -c dbg wants to step through the code, and its assertions."""
+    env = analysistest.begin(ctx)
+    for source in ["library.kernels.cc", "library.model.cc"]:
+        for action in compile_actions(env, source):
+            asserts.true(env, _optimisation(action) in [None, "-O0"], _optimisation(action))
+            assert_contains(env, action.argv, "-g")
+            assert_lacks(env, action.argv, "NDEBUG")
+    return analysistest.end(env)
+
+_debuggable_in_dbg_test = analysistest.make(
+    _debuggable_impl,
+    config_settings = {COMPILATION_MODE: "dbg"},
+)
+
+def _rounds_as_eager_impl(ctx):
+    """No fused multiply-adds that eager PyTorch does not have, and no fast-math."""
+    env = analysistest.begin(ctx)
+    for action in compile_actions(env, "library.kernels.cc"):
+        assert_contains(env, action.argv, "-ffp-contract=off")
+        assert_lacks(env, action.argv, "fast-math")
+        assert_lacks(env, action.argv, "-Ofast")
+    return analysistest.end(env)
+
+_rounds_as_eager_test = analysistest.make(_rounds_as_eager_impl)
+
+def _weights_input_impl(ctx):
+    """New weights of the same shapes compile nothing: they are assembled, and linked."""
+    env = analysistest.begin(ctx)
+    for action in compile_actions(env, "weights.S"):
+        assert_contains(env, names(action.inputs), "library.weights.bin")
+    for source in ["library.kernels.cc", "library.model.cc"]:
+        for action in compile_actions(env, source):
+            assert_lacks(env, names(action.inputs), "weights")
+            assert_lacks(env, action.argv, "weights")
+    return analysistest.end(env)
+
+_weights_input_test = analysistest.make(_weights_input_impl)
+
+def _parts_compiled_apart_impl(ctx):
+    """Each source is an action of its own, and no action has another's source."""
+    env = analysistest.begin(ctx)
+    for source, others in {
+        "library.kernels.cc": ["library.model.cc"],
+        "library.model.cc": ["library.kernels.cc"],
+        "weights.S": ["library.model.cc", "library.kernels.cc"],
+    }.items():
+        for action in compile_actions(env, source):
+            for other in others:
+                assert_lacks(env, names(action.inputs), other)
+    return analysistest.end(env)
+
+_parts_compiled_apart_test = analysistest.make(_parts_compiled_apart_impl)
+
+def _symbols_impl(ctx):
+    """The weights' symbol is the model's own: two models link into one binary."""
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    symbol = target[TorchCodegenInfo].id + "_weights"
+    for action in compile_actions(env, "weights.S"):
+        assert_contains(env, action.argv, "-DWEIGHTS_SYMBOL=" + symbol)
+        assert_contains(
+            env,
+            action.argv,
+            "-DWEIGHTS_FILE=\"{}\"".format(target[TorchCodegenInfo].weights.path),
+        )
+    return analysistest.end(env)
+
+_symbols_test = analysistest.make(_symbols_impl)
+
+def _features_impl(ctx):
+    """`features` and --features reach the compiler, as they do for cc_library."""
+    env = analysistest.begin(ctx)
+    for source in ["asan_library.kernels.cc", "asan_library.model.cc"]:
+        for action in compile_actions(env, source):
+            assert_contains(env, action.argv, "-fsanitize=address")
+    return analysistest.end(env)
+
+_features_test = analysistest.make(_features_impl)
+
+# ---- Failures.
+
+# Only an exported model can be compiled.
+_not_a_model_test = failure_test("does not have mandatory providers: 'TorchModelInfo'")
+
+# A misspelt flag does not mean the default. (In the attribute it is an error of
+# the package that has it, found before analysis: no analysis test could hold it.)
+_unknown_isa_test = failure_test("invalid value 'pentium'", {ISA: "pentium"})
+
+def cc_torch_library_test_suite(name):
+    """Declares the tests of cc_torch_library.
+
+    Args:
+      name: string; the suite's name.
+    """
+    cc_torch_library(
+        name = "named",
+        class_name = "Net",
+        model = ":model",
+        namespace = "acme::vision",
+        tags = ["manual"],
+    )
+    cc_torch_library(
+        name = "v4_library",
+        isa = "x86-64-v4",
+        model = ":model",
+        tags = ["manual"],
+    )
+    cc_torch_library(
+        name = "asan_library",
+        features = ["asan"],
+        model = ":model",
+        tags = ["manual"],
+    )
+    cc_torch_library(
+        name = "library_of_no_model",
+        model = ":cc",
+        tags = ["manual"],
+    )
+    suite(name, {
+        "cc_torch_library_codegen_arguments_test": (_codegen_arguments_test, ":library"),
+        "cc_torch_library_codegen_environment_test": (_codegen_environment_test, ":library"),
+        "cc_torch_library_codegen_full_trace_test": (_codegen_full_trace_test, ":library"),
+        "cc_torch_library_codegen_inputs_test": (_codegen_inputs_test, ":library"),
+        "cc_torch_library_codegen_names_test": (_codegen_names_test, ":named"),
+        "cc_torch_library_codegen_outputs_test": (_codegen_outputs_test, ":library"),
+        "cc_torch_library_debuggable_in_dbg_test": (_debuggable_in_dbg_test, ":library"),
+        "cc_torch_library_default_outputs_test": (_default_outputs_test, ":library"),
+        "cc_torch_library_features_test": (_features_test, ":asan_library"),
+        "cc_torch_library_isa_by_attribute_and_flag_test": (_isa_by_attribute_and_flag_test, ":v4_library"),
+        "cc_torch_library_isa_by_attribute_test": (_isa_by_attribute_test, ":v4_library"),
+        "cc_torch_library_isa_by_default_test": (_isa_by_default_test, ":library"),
+        "cc_torch_library_isa_by_flag_test": (_isa_by_flag_test, ":library"),
+        "cc_torch_library_linked_statically_test": (_linked_statically_test, ":library"),
+        "cc_torch_library_links_the_runtime_test": (_links_the_runtime_test, ":library"),
+        "cc_torch_library_not_a_model_test": (_not_a_model_test, ":library_of_no_model"),
+        "cc_torch_library_optimised_in_fastbuild_test": (_optimised_in_fastbuild_test, ":library"),
+        "cc_torch_library_optimised_in_opt_test": (_optimised_in_opt_test, ":library"),
+        "cc_torch_library_output_groups_test": (_output_groups_test, ":library"),
+        "cc_torch_library_parts_compiled_apart_test": (_parts_compiled_apart_test, ":library"),
+        "cc_torch_library_providers_test": (_providers_test, ":library"),
+        "cc_torch_library_public_headers_test": (_public_headers_test, ":library"),
+        "cc_torch_library_rounds_as_eager_test": (_rounds_as_eager_test, ":library"),
+        "cc_torch_library_symbols_test": (_symbols_test, ":library"),
+        "cc_torch_library_torch_stays_private_test": (_torch_stays_private_test, ":library"),
+        "cc_torch_library_unknown_isa_test": (_unknown_isa_test, ":library"),
+        "cc_torch_library_weights_input_test": (_weights_input_test, ":library"),
+    })

@@ -1,0 +1,1 @@
+"""The compiler of another torch_toolchain; never run."""

@@ -1,0 +1,1 @@
+// The runtime of another torch_toolchain; never compiled.

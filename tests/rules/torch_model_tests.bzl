@@ -1,0 +1,231 @@
+"""torch_model: the export of a model."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("@rules_python//python:defs.bzl", "py_library")
+load("//rules:defs.bzl", "TorchModelInfo", "torch_model")
+load(
+    ":util.bzl",
+    "CPP_EXTENSIONS",
+    "FULL_TRACE",
+    "action_of",
+    "assert_contains",
+    "assert_lacks",
+    "failure_test",
+    "names",
+    "own_inputs",
+    "suite",
+)
+
+def _providers_impl(ctx):
+    """Rules of other people's go by these fields."""
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    model = target[TorchModelInfo]
+    bin = analysistest.target_bin_dir_path(env)
+    asserts.equals(env, bin + "/tests/rules/model.pt2", model.program.path)
+    asserts.equals(env, bin + "/tests/rules/model.json", model.signature.path)
+    asserts.equals(env, "tests/rules/model.py:entry_point", model.entry)
+    asserts.equals(env, "list", type(model.arguments))
+    asserts.equals(env, "depset", type(model.sources))
+    asserts.equals(env, ["model.json", "model.pt2"], names(target[DefaultInfo].files))
+    return analysistest.end(env)
+
+_providers_test = analysistest.make(_providers_impl)
+
+def _export_outputs_impl(ctx):
+    """One action makes both, or the signature could be another program's."""
+    env = analysistest.begin(ctx)
+    outputs = action_of(env, "TorchExport").outputs
+    asserts.equals(env, ["model.json", "model.pt2"], names(outputs))
+    return analysistest.end(env)
+
+_export_outputs_test = analysistest.make(_export_outputs_impl)
+
+def _export_inputs_impl(ctx):
+    """What the entry point may read is there: its source, its imports, data and weights."""
+    env = analysistest.begin(ctx)
+    inputs = own_inputs(action_of(env, "TorchExport"))
+    for file in [
+        "tests/rules/model.py",
+        "tests/rules/helper/helper.py",
+        "tests/rules/data.txt",
+        "tests/rules/base.safetensors",
+        "tests/rules/head.pth",
+    ]:
+        assert_contains(env, inputs, file)
+    return analysistest.end(env)
+
+_export_inputs_test = analysistest.make(_export_inputs_impl)
+
+def _export_reads_no_cpp_impl(ctx):
+    """Or a changed comment in a C++ file would export every model anew."""
+    env = analysistest.begin(ctx)
+    inputs = action_of(env, "TorchExport").inputs.to_list()
+    asserts.equals(env, [], [
+        file.path
+        for file in inputs
+        if file.extension in CPP_EXTENSIONS
+    ])
+    return analysistest.end(env)
+
+_export_reads_no_cpp_test = analysistest.make(_export_reads_no_cpp_impl)
+
+def _export_arguments_impl(ctx):
+    """The attributes reach the tool, and the provider repeats them for later stages.
+
+    The weights keep the order that the attribute has them in.
+    """
+    env = analysistest.begin(ctx)
+    bin = analysistest.target_bin_dir_path(env)
+    argv = action_of(env, "TorchExport").argv
+    asserts.equals(env, "compile_model", argv[0].split("/")[-1])
+    asserts.equals(env, ["export", "tests/rules/model.py:entry_point"], argv[1:3])
+    assert_contains(env, argv, "--seed=7")
+    asserts.equals(
+        env,
+        [bin + "/tests/rules/" + file for file in ["head.pth", "base.safetensors"]],
+        [arg.removeprefix("--weights=") for arg in argv if arg.startswith("--weights=")],
+    )
+    assert_contains(env, argv, "--program={}/tests/rules/model.pt2".format(bin))
+    assert_contains(env, argv, "--signature={}/tests/rules/model.json".format(bin))
+    arguments = analysistest.target_under_test(env)[TorchModelInfo].arguments
+    asserts.equals(env, arguments, argv[3:3 + len(arguments)])
+    return analysistest.end(env)
+
+_export_arguments_test = analysistest.make(_export_arguments_impl)
+
+def _export_defaults_impl(ctx):
+    """A model that says nothing is seeded all the same: its weights are not to vary."""
+    env = analysistest.begin(ctx)
+    argv = action_of(env, "TorchExport").argv
+    assert_contains(env, argv, "--seed=0")
+    assert_lacks(env, argv, "--weights")
+    assert_lacks(env, argv, "--full_trace")
+    return analysistest.end(env)
+
+_export_defaults_test = analysistest.make(_export_defaults_impl)
+
+def _full_trace_impl(ctx):
+    """--//rules:full_trace reaches the tool."""
+    env = analysistest.begin(ctx)
+    assert_contains(env, action_of(env, "TorchExport").argv, "--full_trace")
+    return analysistest.end(env)
+
+_full_trace_test = analysistest.make(_full_trace_impl, config_settings = {FULL_TRACE: True})
+
+def _export_environment_impl(ctx):
+    """Nothing of the machine or of who builds reaches what is made."""
+    env = analysistest.begin(ctx)
+    variables = action_of(env, "TorchExport").env
+    for name, value in {
+        "ATEN_CPU_CAPABILITY": "default",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONHASHSEED": "0",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONSAFEPATH": "1",
+    }.items():
+        asserts.equals(env, value, variables.get(name), name)
+    for name in ["HOME", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "USER"]:
+        asserts.false(env, name in variables, name + " is set")
+    return analysistest.end(env)
+
+_export_environment_test = analysistest.make(_export_environment_impl)
+
+def _import_paths_impl(ctx):
+    """What py_library and pip packages put on the import path is there for `src` too.
+
+    Generated modules count as well, hence each folder twice.
+    """
+    env = analysistest.begin(ctx)
+    bin = analysistest.target_bin_dir_path(env)
+    paths = [
+        arg.removeprefix("--import_path=")
+        for arg in action_of(env, "TorchExport").argv
+        if arg.startswith("--import_path=")
+    ]
+    for path in [".", bin, "tests/rules/helper", bin + "/tests/rules/helper"]:
+        assert_contains(env, paths, path)
+    pip = [path for path in paths if path.endswith("safetensors/site-packages")]
+    asserts.equals(env, 2, len(pip), "in {}".format(paths))
+    for source, generated in [pip] if len(pip) == 2 else []:
+        asserts.true(env, source.startswith("external/"), source)
+        asserts.equals(env, bin + "/" + source, generated)
+    return analysistest.end(env)
+
+_import_paths_test = analysistest.make(_import_paths_impl)
+
+def _data_of_deps_impl(ctx):
+    """A library's data files are there when the library is imported."""
+    env = analysistest.begin(ctx)
+    inputs = own_inputs(action_of(env, "TorchExport"))
+    assert_contains(env, inputs, "tests/rules/helper/table.txt")
+    return analysistest.end(env)
+
+_data_of_deps_test = analysistest.make(_data_of_deps_impl)
+
+# A forgotten `src` or `entry` is an error of the package that has it, found
+# before analysis: no analysis test could hold such a target.
+
+# `src` is a Python file.
+_src_not_python_test = failure_test("data.txt' is misplaced here (expected .py)")
+
+# Weights are files that the tool can read; a message now, not a traceback later.
+_weights_unknown_test = failure_test("is misplaced here (expected .safetensors, .pth, .pt or .bin)")
+
+# `deps` are Python libraries.
+_deps_not_python_test = failure_test("does not have mandatory providers: 'PyInfo'")
+
+def torch_model_test_suite(name):
+    """Declares the tests of torch_model.
+
+    Args:
+      name: string; the suite's name.
+    """
+    py_library(
+        name = "helper_with_data",
+        srcs = ["helper/helper.py"],
+        data = ["helper/table.txt"],
+        tags = ["manual"],
+    )
+    torch_model(
+        name = "model_with_data_in_deps",
+        src = "model.py",
+        entry = "entry_point",
+        tags = ["manual"],
+        deps = [":helper_with_data"],
+    )
+    torch_model(
+        name = "src_not_python",
+        src = "data.txt",
+        entry = "entry_point",
+        tags = ["manual"],
+    )
+    torch_model(
+        name = "weights_unknown",
+        src = "model.py",
+        entry = "entry_point",
+        tags = ["manual"],
+        weights = ["data.txt"],
+    )
+    torch_model(
+        name = "deps_not_python",
+        src = "model.py",
+        entry = "entry_point",
+        tags = ["manual"],
+        deps = [":cc"],
+    )
+    suite(name, {
+        "torch_model_data_of_deps_test": (_data_of_deps_test, ":model_with_data_in_deps"),
+        "torch_model_deps_not_python_test": (_deps_not_python_test, ":deps_not_python"),
+        "torch_model_export_arguments_test": (_export_arguments_test, ":model"),
+        "torch_model_export_defaults_test": (_export_defaults_test, ":plain_model"),
+        "torch_model_export_environment_test": (_export_environment_test, ":model"),
+        "torch_model_export_inputs_test": (_export_inputs_test, ":model"),
+        "torch_model_export_outputs_test": (_export_outputs_test, ":model"),
+        "torch_model_export_reads_no_cpp_test": (_export_reads_no_cpp_test, ":model"),
+        "torch_model_full_trace_test": (_full_trace_test, ":model"),
+        "torch_model_import_paths_test": (_import_paths_test, ":model"),
+        "torch_model_providers_test": (_providers_test, ":model"),
+        "torch_model_src_not_python_test": (_src_not_python_test, ":src_not_python"),
+        "torch_model_weights_unknown_test": (_weights_unknown_test, ":weights_unknown"),
+    })

@@ -1,0 +1,27 @@
+"""Copies a generated file into the checkout, when started with `bazel run`.
+
+Usage: update.py GENERATED PATH_IN_CHECKOUT
+"""
+
+import os
+import pathlib
+import sys
+
+
+def main() -> None:
+    """Copies the file, and says so if that changed anything."""
+    generated, path = sys.argv[1:]
+    checkout = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
+    if not checkout:
+        sys.exit("update.py writes into the checkout: start it with 'bazel run'")
+    target = pathlib.Path(checkout, path)
+    content = pathlib.Path(generated).read_bytes()
+    if target.exists() and target.read_bytes() == content:
+        print(f"{path} is up to date")
+        return
+    target.write_bytes(content)
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()
