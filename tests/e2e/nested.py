@@ -15,14 +15,15 @@ from collections.abc import Iterable
 
 
 class Workspace:
-    """A copy of the workspace that holds this file, below `root`."""
+    """A copy of this workspace below `root`, and a Bazel in it or in a folder of it."""
 
-    def __init__(self, root: str, name: str = "workspace") -> None:
+    def __init__(self, root: str, name: str = "workspace", folder: str = ".") -> None:
         source = os.path.dirname(os.path.realpath(_runfile("rules_torch/MODULE.bazel")))
         external = os.path.realpath(
             _runfile("pip_torch/site-packages/torch/version.py")
         ).removesuffix("/pip_torch/site-packages/torch/version.py")
         self.path = os.path.join(root, name)
+        self._folder = os.path.join(self.path, folder)
         self._output_base = os.path.join(root, f"{name}.output_base")
         self._log = os.path.join(root, f"{name}.log.json")
         shutil.copytree(
@@ -60,6 +61,12 @@ class Workspace:
             spawns = _json_values(log.read())
         return [spawn for spawn in spawns if not spawn.get("cacheHit")]
 
+    def run(self, target: str) -> str:
+        """Runs a target that has been built; returns what it prints."""
+        package, _, name = target.removeprefix("//").partition(":")
+        program = os.path.join(self._folder, "bazel-bin", package, name)
+        return subprocess.run([program], check=True, capture_output=True, text=True).stdout
+
     def edit(self, path: str, old: str, new: str) -> None:
         """Replaces a text, which must be there, in a file of the copy."""
         full = os.path.join(self.path, path)
@@ -80,10 +87,11 @@ class Workspace:
         environment = os.environ | {"HOME": pwd.getpwuid(os.getuid()).pw_dir}
         for name in [n for n in environment if n.startswith(("TEST_", "RUNFILES", "JAVA"))]:
             del environment[name]
-        command = ["./bazelw", f"--output_base={self._output_base}", "--max_idle_secs=60"]
+        bazel = os.path.join(self.path, "bazelw")
+        command = [bazel, f"--output_base={self._output_base}", "--max_idle_secs=60"]
         result = subprocess.run(
             [*command, *arguments],
-            cwd=self.path,
+            cwd=self._folder,
             env=environment,
             capture_output=True,
             text=True,
