@@ -22,6 +22,8 @@
 #include <utility>
 #include <vector>
 
+#include <torch/csrc/stable/c/shim.h>
+
 #include "runtime/internal/backend.h"
 
 namespace rules_torch::internal {
@@ -71,6 +73,19 @@ class NoGrad {
   bool before_;
 };
 
+// The text of an exception. For a failed call of a shim AOTInductor has the call's
+// source text only; libtorch knows why it failed.
+std::string Reason(const std::exception& error) {
+  std::string text = error.what();
+  if (text.find(" API call failed at ") == std::string::npos) return text;
+  text.resize(std::min(text.find('('), text.size()));
+#if TORCH_FEATURE_VERSION >= TORCH_VERSION_2_13_0
+  return text + ": " + torch_exception_get_what_without_backtrace();
+#else
+  return text + " failed";
+#endif
+}
+
 void DeleteHandle(void* handle) {
   aoti_torch_delete_tensor_object(static_cast<AtenTensorHandle>(handle));
 }
@@ -97,7 +112,7 @@ class AotiBackend {
     try {
       return new AotiBackend(weights);
     } catch (const std::exception& e) {
-      *error = e.what();
+      *error = Reason(e);
     } catch (...) {
       *error = "unknown exception";
     }
@@ -112,7 +127,7 @@ class AotiBackend {
       static_cast<AotiBackend*>(instance)->Run(inputs, outputs, owned);
       return true;
     } catch (const std::exception& e) {
-      *error = e.what();
+      *error = Reason(e);
     } catch (...) {
       *error = "unknown exception";
     }
