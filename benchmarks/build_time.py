@@ -91,14 +91,16 @@ def _venv(directory: str) -> str:
     python = os.path.join(directory, "bin", "python")
     if not os.path.exists(python):
         print(f"installing torch into {directory}")
-        base = next(p for p in ("/usr/bin/python3.11", sys.executable) if os.path.exists(p))
-        subprocess.run(
-            [base, "-m", "venv", "--without-pip", directory], check=True
+        base = next(
+            p for p in ("/usr/bin/python3.11", sys.executable) if os.path.exists(p)
         )
+        subprocess.run([base, "-m", "venv", "--without-pip", directory], check=True)
         lock = os.path.join(_WORKSPACE, "third_party", "python", "requirements.txt")
         subprocess.run(
-            [sys.executable, "-m", "pip", "--python", python, "install", "-q"]
-            + ["--no-deps", "-r", lock],
+            [
+                *(sys.executable, "-m", "pip", "--python", python),
+                *("install", "-q", "--no-deps", "-r", lock),
+            ],
             check=True,
         )
     return python
@@ -114,7 +116,9 @@ def main() -> None:
         python = _venv(args.venv or os.path.join(temporary, "venv"))
         os.makedirs(_SCRATCH, exist_ok=True)
         try:
-            print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+            print(
+                f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+            )
             seed = random.SystemRandom().randrange(1 << 30)
             _bazel(seed)  # the tool, the server
             _aoti(python, seed)  # the page cache
@@ -122,7 +126,9 @@ def main() -> None:
             for i in range(1, args.rounds + 1):
                 times["bazel"].append(_bazel(seed + i))
                 times["aoti"].append(_aoti(python, seed + i))
-                print(f"bazel {times['bazel'][-1]:.1f} s, aoti {times['aoti'][-1]:.1f} s")
+                print(
+                    f"bazel {times['bazel'][-1]:.1f} s, aoti {times['aoti'][-1]:.1f} s"
+                )
         finally:
             shutil.rmtree(_SCRATCH, ignore_errors=True)
     medians = {name: statistics.median(values) for name, values in times.items()}

@@ -21,6 +21,7 @@ load("@rules_python//python:repositories.bzl", "py_repositories")
 load("//third_party/libtorch:annotations.bzl", "TORCH_ANNOTATIONS")
 load("//third_party/python:host_python.bzl", "host_python")
 
+# buildifier: disable=unnamed-macro
 def rules_torch_workspace(annotations = {}):
     """Brings Python and torch, and registers the toolchains that use them.
 

@@ -12,6 +12,8 @@
 #ifndef RULES_TORCH_INTERNAL_AOTI_BACKEND_H_
 #define RULES_TORCH_INTERNAL_AOTI_BACKEND_H_
 
+#include <torch/csrc/stable/c/shim.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -21,8 +23,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <torch/csrc/stable/c/shim.h>
 
 #include "runtime/internal/backend.h"
 

@@ -331,8 +331,7 @@ RTorchCode RunChecked(const RTorchModel& model, const RTorchTensor* inputs,
   std::pmr::vector<std::int64_t> symbols(static_cast<std::size_t>(api.num_symbols),
                                          kUnbound, &memory);
   for (std::int32_t i = 0; i < api.num_inputs; ++i) {
-    const std::string wrong =
-        CheckInput(api, api.inputs[i], inputs[i], symbols.data());
+    const std::string wrong = CheckInput(api, api.inputs[i], inputs[i], symbols.data());
     if (!wrong.empty()) return Fail(error, RTORCH_INVALID_ARGUMENT, wrong);
   }
   for (std::int32_t i = 0; i < api.num_outputs; ++i) {

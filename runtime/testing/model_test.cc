@@ -164,8 +164,8 @@ class Tester {
       output.data = memory.back().data();
     }
     const std::vector<RTorchTensor> inputs = Views(one.inputs);
-    const Status status = model.RunInto(inputs.data(), api_.num_inputs, outputs.data(),
-                                        api_.num_outputs);
+    const Status status =
+        model.RunInto(inputs.data(), api_.num_inputs, outputs.data(), api_.num_outputs);
     if (!status.ok()) return Fail(what + ": " + status.message());
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       Compare(outputs[i], one.expected[i], static_cast<std::int32_t>(i), what);
@@ -183,8 +183,7 @@ class Tester {
       tester.Fits({});
       threads.emplace_back([&, t] {
         for (int run = 0; run < kRunsPerThread; ++run) {
-          const std::size_t i =
-              static_cast<std::size_t>(t + run) % cases.size();
+          const std::size_t i = static_cast<std::size_t>(t + run) % cases.size();
           tester.Plain(*model, cases[i],
                        "thread " + std::to_string(t) + ", case " + std::to_string(i));
         }

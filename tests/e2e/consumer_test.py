@@ -20,8 +20,12 @@ class ConsumerTest(unittest.TestCase):
         cls.addClassCleanup(cls.workspace.close)
 
     def test_its_files_are_the_readmes(self) -> None:
-        with open(os.path.join(self.workspace.path, "README.md"), encoding="utf-8") as f:
-            blocks = re.findall(r"```(?:python|starlark|cpp)\n(.*?)```", f.read(), re.DOTALL)
+        with open(
+            os.path.join(self.workspace.path, "README.md"), encoding="utf-8"
+        ) as f:
+            blocks = re.findall(
+                r"```(?:python|starlark|cpp)\n(.*?)```", f.read(), re.DOTALL
+            )
         for name in ("rank.py", "BUILD.bazel", "main.cc"):
             path = os.path.join(self.workspace.path, "tests/e2e/consumer/shop", name)
             with open(path, encoding="utf-8") as file:

@@ -27,7 +27,9 @@ class IncrementalTest(unittest.TestCase):
         self.assertEqual([], self.workspace.build(_TARGET))
 
     def test_a_comment_in_cpp_runs_no_python(self) -> None:
-        self.workspace.edit("examples/two_models/main.cc", "int main(", "// !\nint main(")
+        self.workspace.edit(
+            "examples/two_models/main.cc", "int main(", "// !\nint main("
+        )
         ran = self._count(self.workspace.build(_TARGET))
         print("changed comment in main.cc:", dict(ran))
         self.assertEqual(1, ran.pop("CppCompile"))

@@ -65,7 +65,9 @@ class Workspace:
         """Runs a target that has been built; returns what it prints."""
         package, _, name = target.removeprefix("//").partition(":")
         program = os.path.join(self._folder, "bazel-bin", package, name)
-        return subprocess.run([program], check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            [program], check=True, capture_output=True, text=True
+        ).stdout
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replaces a text, which must be there, in a file of the copy."""
@@ -85,7 +87,9 @@ class Workspace:
     def _bazel(self, *arguments: str) -> None:
         # bazelw keeps Bazel below the user's home, which a test does not have.
         environment = os.environ | {"HOME": pwd.getpwuid(os.getuid()).pw_dir}
-        for name in [n for n in environment if n.startswith(("TEST_", "RUNFILES", "JAVA"))]:
+        for name in [
+            n for n in environment if n.startswith(("TEST_", "RUNFILES", "JAVA"))
+        ]:
             del environment[name]
         bazel = os.path.join(self.path, "bazelw")
         command = [bazel, f"--output_base={self._output_base}", "--max_idle_secs=60"]
@@ -97,7 +101,9 @@ class Workspace:
             text=True,
         )
         if result.returncode:
-            raise AssertionError(f"bazel {arguments[0]} failed:\n{result.stderr[-8000:]}")
+            raise AssertionError(
+                f"bazel {arguments[0]} failed:\n{result.stderr[-8000:]}"
+            )
 
 
 def _runfile(path: str) -> str:
@@ -111,7 +117,8 @@ def _override(external: str, overrides: str, repository: str) -> str:
     for entry in os.listdir(os.path.join(external, repository)):
         if entry not in ("WORKSPACE", "WORKSPACE.bazel", "REPO.bazel"):
             os.symlink(
-                os.path.join(external, repository, entry), os.path.join(directory, entry)
+                os.path.join(external, repository, entry),
+                os.path.join(directory, entry),
             )
     with open(os.path.join(directory, "WORKSPACE"), "w", encoding="utf-8"):
         pass

@@ -15,6 +15,7 @@
 #include "models/resnet50.h"
 #include "tests/link/copy0.h"
 #include "tests/link/copy1.h"
+#include "tests/link/copy10.h"
 #include "tests/link/copy2.h"
 #include "tests/link/copy3.h"
 #include "tests/link/copy4.h"
@@ -23,7 +24,6 @@
 #include "tests/link/copy7.h"
 #include "tests/link/copy8.h"
 #include "tests/link/copy9.h"
-#include "tests/link/copy10.h"
 
 namespace {
 
@@ -58,17 +58,10 @@ TEST(TwentyModels, AllCanBeCreated) {
 // Copies with an even number have one seed's weights, the others another's.
 TEST(TwentyModels, EachUsesItsOwnWeights) {
   const std::vector<std::array<float, 2>> results = {
-      Result<copy0::Linear>(),
-      Result<copy1::Linear>(),
-      Result<copy2::Linear>(),
-      Result<copy3::Linear>(),
-      Result<copy4::Linear>(),
-      Result<copy5::Linear>(),
-      Result<copy6::Linear>(),
-      Result<copy7::Linear>(),
-      Result<copy8::Linear>(),
-      Result<copy9::Linear>(),
-      Result<copy10::Linear>()};
+      Result<copy0::Linear>(), Result<copy1::Linear>(), Result<copy2::Linear>(),
+      Result<copy3::Linear>(), Result<copy4::Linear>(), Result<copy5::Linear>(),
+      Result<copy6::Linear>(), Result<copy7::Linear>(), Result<copy8::Linear>(),
+      Result<copy9::Linear>(), Result<copy10::Linear>()};
   EXPECT_NE(results[0], results[1]);
   for (std::size_t i = 2; i < results.size(); ++i) {
     EXPECT_EQ(results[i], results[i % 2]) << "copy" << i;

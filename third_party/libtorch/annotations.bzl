@@ -19,28 +19,32 @@ _NOT_PYTHON = [
 
 # The text of libtorch.BUILD, which MODULE.bazel names: a WORKSPACE cannot read it.
 LIBTORCH_BUILD = """\
+load("@rules_cc//cc:cc_library.bzl", "cc_library")
+
 # What code that AOTInductor generated includes: the C shim, the runtime's
 # headers and the vector library, which are header-only.
 cc_library(
     name = "aoti_headers",
-    hdrs = glob([
-        "site-packages/torch/include/ATen/*.h",
-        "site-packages/torch/include/ATen/core/*.h",
-        "site-packages/torch/include/ATen/cpu/**/*.h",
-        "site-packages/torch/include/ATen/native/*.h",
-        "site-packages/torch/include/ATen/native/cpu/*.h",
-        "site-packages/torch/include/ATen/native/quantized/*.h",
-        "site-packages/torch/include/c10/**/*.h",
-        "site-packages/torch/include/sleef.h",
-        "site-packages/torch/include/torch/csrc/inductor/**/*.h",
-        "site-packages/torch/include/torch/csrc/stable/**/*.h",
-        "site-packages/torch/include/torch/headeronly/**/*.h",
-    ], exclude = [
-        "site-packages/torch/include/ATen/*_inl.h",
-        "site-packages/torch/include/ATen/ops/**",
-        "site-packages/torch/include/c10/cuda/**",
-        "site-packages/torch/include/c10/xpu/**",
-    ]),
+    hdrs = ["site-packages/torch/include/sleef.h"] + glob(
+        [
+            "site-packages/torch/include/ATen/*.h",
+            "site-packages/torch/include/ATen/core/*.h",
+            "site-packages/torch/include/ATen/cpu/**/*.h",
+            "site-packages/torch/include/ATen/native/*.h",
+            "site-packages/torch/include/ATen/native/cpu/*.h",
+            "site-packages/torch/include/ATen/native/quantized/*.h",
+            "site-packages/torch/include/c10/**/*.h",
+            "site-packages/torch/include/torch/csrc/inductor/**/*.h",
+            "site-packages/torch/include/torch/csrc/stable/**/*.h",
+            "site-packages/torch/include/torch/headeronly/**/*.h",
+        ],
+        exclude = [
+            "site-packages/torch/include/ATen/*_inl.h",
+            "site-packages/torch/include/ATen/ops/**",
+            "site-packages/torch/include/c10/cuda/**",
+            "site-packages/torch/include/c10/xpu/**",
+        ],
+    ),
     includes = ["site-packages/torch/include"],
 )
 

@@ -58,14 +58,17 @@ def header(target: Target, signature: sig.Signature, generated: Generated) -> st
         for name, members in fields.items()
     }
     count_in, count_out = len(signature.inputs), len(signature.outputs)
-    views = ",\n                               ".join(f"inputs.{spec.name}.abi()" for spec in signature.inputs)
+    views = ",\n                               ".join(
+        f"inputs.{spec.name}.abi()" for spec in signature.inputs
+    )
     arguments = f"const RTorchTensor in[] = {{{views}}};"
     if not count_in:
         arguments = "const RTorchTensor* in = nullptr;"
-    buffers = ",\n                          ".join(f"buffers.{spec.name}.abi()" for spec in signature.outputs)
+    buffers = ",\n                          ".join(
+        f"buffers.{spec.name}.abi()" for spec in signature.outputs
+    )
     adopt = ",\n                   ".join(
-        f"{type_}(out[{i}])"
-        for i, (_, type_) in enumerate(fields["Outputs"])
+        f"{type_}(out[{i}])" for i, (_, type_) in enumerate(fields["Outputs"])
     )
     state = (
         "The model has state: its mutable buffers "
@@ -97,11 +100,23 @@ extern "C" const RTorchModelApi* {target.id}_api(void);
 //
 {_comment(_wrap(_memory(generated)))}
 //
-{_comment(_wrap("Threads: " + state + " A call computes in the calling thread and in "
-    "OpenMP threads, as many as OMP_NUM_THREADS or the machine says."))}
+{
+        _comment(
+            _wrap(
+                "Threads: " + state + " A call computes in the calling thread and in "
+                "OpenMP threads, as many as OMP_NUM_THREADS or the machine says."
+            )
+        )
+    }
 //
-{_comment(_wrap("Errors are returned: a wrong size or a null pointer is "
-    "RTORCH_INVALID_ARGUMENT with a message that names the argument and both shapes."))}
+{
+        _comment(
+            _wrap(
+                "Errors are returned: a wrong size or a null pointer is "
+                "RTORCH_INVALID_ARGUMENT with a message that names the argument and both shapes."
+            )
+        )
+    }
 class {target.class_name} {{
  public:
   // Views of the caller's memory, only read, not kept after Run. One that is not
@@ -150,7 +165,9 @@ class {target.class_name} {{
   static const RTorchModelApi& Api() {{ return *{target.id}_api(); }}
 
  private:
-  explicit {target.class_name}(::rules_torch::Model model) : model_(std::move(model)) {{}}
+  explicit {
+        target.class_name
+    }(::rules_torch::Model model) : model_(std::move(model)) {{}}
 
   ::rules_torch::Model model_;
 }};
@@ -196,8 +213,11 @@ constexpr rules_torch::internal::Backend kBackend =
 
 {_specs("Input", signature.inputs, symbols)}
 {_specs("Output", signature.outputs, symbols)}
-{f"constexpr const char* kSymbols[] = {{{names}}};" if names else
- "constexpr const char* const* kSymbols = nullptr;"}
+{
+        f"constexpr const char* kSymbols[] = {{{names}}};"
+        if names
+        else "constexpr const char* const* kSymbols = nullptr;"
+    }
 
 }}  // namespace
 

@@ -46,7 +46,7 @@ class Generated:
     fallback_operators: tuple[str, ...]
 
 
-class _Stop(Exception):  # noqa: N818
+class _Stop(Exception):
     """Leaves AOTInductor with what it generated, in place of compiling it."""
 
     def __init__(self, generated: Generated) -> None:
@@ -217,7 +217,9 @@ def _line_of(operator: str, program: torch.export.ExportedProgram) -> str:
         for node in getattr(getattr(module, "graph", None), "nodes", ()):
             if str(node.target) in (target, f"{target}.default"):
                 trace = node.meta.get("stack_trace") or ""
-                for path, line in re.findall(r'File "([^"]+)", line (\d+)', trace)[::-1]:
+                for path, line in re.findall(r'File "([^"]+)", line (\d+)', trace)[
+                    ::-1
+                ]:
                     return f"{path}:{line}"
     return ""
 
@@ -241,7 +243,7 @@ def _find(kind: type[_Error], error: BaseException | None) -> _Error | None:
     return error
 
 
-class _environment:  # noqa: N801
+class _environment:
     """Sets environment variables for a while."""
 
     def __init__(self, **values: str) -> None:

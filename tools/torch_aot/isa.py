@@ -34,10 +34,14 @@ def pinned(isa: str) -> Iterator[None]:
     if class_name is None:
         picked: Any = cpu_vec_isa.invalid_vec_isa
     else:
-        picked = type(class_name, (getattr(cpu_vec_isa, class_name),), {
-            "__bool__": lambda self: True,  # without it: the probe
-            "__hash__": cpu_vec_isa.VecISA.__hash__,
-        })()
+        picked = type(
+            class_name,
+            (getattr(cpu_vec_isa, class_name),),
+            {
+                "__bool__": lambda self: True,  # without it: the probe
+                "__hash__": cpu_vec_isa.VecISA.__hash__,
+            },
+        )()
 
     def pick() -> Any:
         return picked

@@ -62,7 +62,7 @@ typedef struct RTorchError {
 /* A strided tensor in host memory: element [i, j, ...] lies at
  * data + (i * strides[0] + j * strides[1] + ...) elements. */
 typedef struct RTorchTensor {
-  void* data;   /* aligned for its element type; may be NULL if empty */
+  void* data;    /* aligned for its element type; may be NULL if empty */
   int32_t dtype; /* an RTorchDType */
   int32_t rank;
   int64_t sizes[RTORCH_MAX_RANK];
@@ -79,7 +79,7 @@ typedef struct RTorchTensor {
  * dimension whose size only the run can tell has symbol -2. */
 typedef struct RTorchDim {
   int64_t min;
-  int64_t max; /* INT64_MAX: unbounded */
+  int64_t max;    /* INT64_MAX: unbounded */
   int32_t symbol; /* index into RTorchModelApi.symbols; equal symbols, equal sizes */
   int64_t scale;
   int64_t offset;
@@ -98,8 +98,8 @@ typedef struct RTorchTensorSpec {
 typedef struct RTorchModel RTorchModel;
 
 typedef struct RTorchModelApi {
-  uint32_t abi_version; /* RTORCH_ABI_VERSION of the library */
-  const char* name;     /* the target's label, "//models:resnet" */
+  uint32_t abi_version;  /* RTORCH_ABI_VERSION of the library */
+  const char* name;      /* the target's label, "//models:resnet" */
   const char* signature; /* "(image: float32[batch, 3, 224, 224]) -> ..." */
 
   int32_t num_inputs;

@@ -45,8 +45,7 @@ struct float16 {
       half = (magnitude - 0x38000000u + 0xfffu + odd) >> 13;
     } else {
       // Subnormal: adding 0.5 puts the wanted bits, rounded, at the low end.
-      half =
-          internal::FloatBits(internal::BitsFloat(magnitude) + 0.5f) - 0x3f000000u;
+      half = internal::FloatBits(internal::BitsFloat(magnitude) + 0.5f) - 0x3f000000u;
     }
     bits = static_cast<std::uint16_t>(sign | half);
   }

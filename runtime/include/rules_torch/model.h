@@ -35,8 +35,8 @@ class Model {
   }
 
   // See RTorchModelApi.run.
-  Status Run(const RTorchTensor* inputs, std::int32_t num_inputs,
-             RTorchTensor* outputs, std::int32_t num_outputs) const {
+  Status Run(const RTorchTensor* inputs, std::int32_t num_inputs, RTorchTensor* outputs,
+             std::int32_t num_outputs) const {
     RTorchError error;
     if (api_->run(model_.get(), inputs, num_inputs, outputs, num_outputs, &error) !=
         RTORCH_OK) {
@@ -52,9 +52,9 @@ class Model {
     const bool fits = outputs != nullptr && num_outputs == api_->num_outputs;
     for (std::int32_t i = 0; fits && i < num_outputs; ++i) {
       if (outputs[i].data == nullptr) {
-        return Status(RTORCH_INVALID_ARGUMENT, std::string("output '") +
-                                                   api_->outputs[i].name +
-                                                   "': the buffer is null");
+        return Status(
+            RTORCH_INVALID_ARGUMENT,
+            std::string("output '") + api_->outputs[i].name + "': the buffer is null");
       }
     }
     return Run(inputs, num_inputs, outputs, num_outputs);

@@ -32,8 +32,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] StatusOr {
  public:
-  StatusOr(Status status) : status_(std::move(status)) {}     // NOLINT: implicit
-  StatusOr(T value) : value_(std::move(value)) {}             // NOLINT: implicit
+  StatusOr(Status status) : status_(std::move(status)) {}  // NOLINT: implicit
+  StatusOr(T value) : value_(std::move(value)) {}          // NOLINT: implicit
 
   bool ok() const { return value_.has_value(); }
   const Status& status() const { return status_; }

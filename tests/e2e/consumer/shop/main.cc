@@ -1,4 +1,5 @@
 #include <cstdio>
+
 #include "shop/rank.h"
 
 int main() {
