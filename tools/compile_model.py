@@ -15,21 +15,25 @@ Under Bazel the rules torch_model and cc_torch_library call the same commands.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import logging
 import os
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one stage; returns the exit status, 1 after an error of the user's."""
     args = _parser().parse_args(argv)
     sys.path[:0] = args.import_path
-    _quieten()
     from torch_aot.errors import UserError
 
     try:
-        args.run(args)
+        with contextlib.nullcontext() if args.full_trace else _quiet():
+            args.run(args)
     except UserError as error:
         if args.full_trace:
             traceback.print_exc()
@@ -43,7 +47,7 @@ def _export(args: argparse.Namespace) -> None:
 
     entry, model = _load(args)
     program, signature = export.export(entry, model)
-    export.save(program, args.program)
+    export.save(program, args.program, model.where)
     _write(args.signature, signature.to_json())
 
 
@@ -77,7 +81,8 @@ def _reference(args: argparse.Namespace) -> None:
     with open(args.signature, encoding="utf-8") as file:
         signature = Signature.from_json(file.read())
     entry, model = _load(args)
-    reference.write_cases(entry, model, signature, args.out, args.cases, args.test_seed)
+    cases = reference.make_cases(entry, model, signature, args.cases, args.test_seed)
+    _write(args.out, cases)
 
 
 def _load(args: argparse.Namespace) -> tuple:
@@ -98,10 +103,31 @@ def _write(path: str, content: str | bytes) -> None:
     os.replace(temporary, path)
 
 
-def _quieten() -> None:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     """Keeps a build's log to what the user can act on."""
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.")
+    import torch._logging
+
+    from torch_aot.errors import chain
+
+    if "TORCH_LOGS" not in os.environ:
+        torch._logging.set_logs(all=logging.CRITICAL)
+    printed = io.StringIO()
+    graphs: list[str] = []
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(printed):
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.")
+            yield
+    except Exception as error:
+        # torch.export prints the graph so far, hundreds of lines, before it raises.
+        graphs = [getattr(each, "partial_fx_graph", "") for each in chain(error)]
+        raise
+    finally:
+        text = printed.getvalue()
+        for graph in filter(None, graphs):
+            text = text.replace(graph + "\n", "")
+        sys.stderr.write(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,11 +167,15 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     added = stage(
-        "export", _export, "a model's entry function to an ExportedProgram and signature"
+        "export",
+        _export,
+        "a model's entry function to an ExportedProgram and signature",
     )
     model_arguments(added)
     added.add_argument("--program", required=True, metavar="FILE.pt2", help="to write")
-    added.add_argument("--signature", required=True, metavar="FILE.json", help="to write")
+    added.add_argument(
+        "--signature", required=True, metavar="FILE.json", help="to write"
+    )
 
     added = stage("codegen", _codegen, "an ExportedProgram to C++ sources and weights")
     added.add_argument("program", metavar="FILE.pt2", help="from export")
@@ -163,11 +193,15 @@ def _parser() -> argparse.ArgumentParser:
         choices=("x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64"),
         help="instruction set to generate for [x86-64-v3]",
     )
-    added.add_argument("--out", required=True, metavar="PREFIX", help="of files to write")
+    added.add_argument(
+        "--out", required=True, metavar="PREFIX", help="of files to write"
+    )
 
     added = stage("reference", _reference, "inputs and eager outputs to test against")
     model_arguments(added)
-    added.add_argument("--signature", required=True, metavar="FILE.json", help="of export")
+    added.add_argument(
+        "--signature", required=True, metavar="FILE.json", help="of export"
+    )
     added.add_argument("--out", required=True, metavar="FILE", help="to write")
     added.add_argument("--cases", type=int, default=3, help="random cases [3]")
     added.add_argument("--test_seed", type=int, default=1, help="of random cases [1]")

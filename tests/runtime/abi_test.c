@@ -34,7 +34,7 @@ static int Layouts(void) {
   CHECK(offsetof(RTorchTensor, owner) == 144);
   CHECK(sizeof(RTorchDim) == 40);
   CHECK(sizeof(RTorchTensorSpec) == 32);
-  CHECK(sizeof(RTorchModelApi) == 120);
+  CHECK(sizeof(RTorchModelApi) == 112);
   CHECK(sizeof(RTorchError) == 1028);
   return 0;
 }

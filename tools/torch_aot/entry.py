@@ -5,14 +5,28 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
+import re
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
 from torch_aot import weights as weights_lib
-from torch_aot.errors import UserError, explain, fail, shorten_path, user_frame
+from torch_aot.errors import (
+    FULL_TRACE,
+    Frame,
+    UserError,
+    explain,
+    fail,
+    first_lines,
+    innermost,
+    portable_path,
+    root_cause,
+    shorten_path,
+    user_frames,
+)
 from torch_aot.model import Model
 
 
@@ -34,24 +48,22 @@ class Entry:
         self.path = path
         self.function = function
 
-    def is_user_file(self, path: str) -> bool:
-        """Whether a path is code of the user's, not of torch or of this tool."""
-        path = os.path.abspath(path)
-        own = os.path.dirname(os.path.abspath(__file__))
-        return (
-            path.endswith(".py")
-            and f"{os.sep}site-packages{os.sep}" not in path
-            and not path.startswith((own, sys.base_prefix + os.sep + "lib"))
-            and os.path.basename(path) != "compile_model.py"
-        )
+    def explain(self, error: Exception, model: Model) -> UserError:
+        """Turns an exception into a UserError that names the user's line.
 
-    def explain(self, error: BaseException) -> UserError:
-        """Turns an exception into a UserError that names the user's line."""
-        if isinstance(error, UserError):
-            error.where = error.where or shorten_path(self.path)
-            return error
-        where = user_frame(error, self.is_user_file)
-        return explain(error, where or shorten_path(self.path))
+        Args:
+            error: From torch.export, or from running the module.
+            model: The model; an error that no line of the user's is to blame for
+                names the line that made it.
+        """
+        frames = user_frames(error)
+        frame = innermost(frames)
+        explained = explain(error, frame.where if frame else model.where, frames)
+        if explained.fix == FULL_TRACE:
+            plain = _plain_error(model)
+            if plain is not None:
+                return plain
+        return explained
 
     def load(self, weights: Mapping[str, torch.Tensor] | None, seed: int) -> Model:
         """Calls the entry function and loads the weights.
@@ -70,75 +82,194 @@ class Entry:
             UserError: The file or the function is missing, the function fails
                 or returns something else, or the weights do not fit.
         """
-        function = getattr(self._import(), self.function, None)
-        where = shorten_path(self.path)
-        if not callable(function):
-            fail(
-                f"there is no function {self.function!r} in this file",
-                where=where,
-                fix="name an existing function as the entry",
-            )
-        where = f"{where}:{function.__code__.co_firstlineno}" if hasattr(
-            function, "__code__"
-        ) else where
-        takes_weights = "weights" in inspect.signature(function).parameters
+        function = self._find(self._import())
+        where = _definition(function) or shorten_path(self.path)
+        parameters = inspect.signature(function).parameters
+        takes_weights = "weights" in parameters
+        self._check_parameters(parameters, where)
         torch.manual_seed(seed)
         try:
             model = function(weights=weights) if takes_weights else function()
+        except (Exception, SystemExit) as error:
+            raise self.explain_own(f"{self.function}() raised", error, where) from error
+        self._check_model(model, where)
+        try:
+            model.module.eval()
         except Exception as error:
-            raise self.explain(error) from error
+            raise self.explain_own(
+                "module.eval() raised", error, model.where
+            ) from error
+        if weights is not None and not takes_weights:
+            weights_lib.load_strictly(model.module, weights, model.where)
+        return model
+
+    def _find(self, module: types.ModuleType) -> Callable[..., Any]:
+        function = getattr(module, self.function, None)
+        if callable(function):
+            return function
+        candidates = [
+            name
+            for name, value in vars(module).items()
+            if inspect.isfunction(value) and value.__module__ == module.__name__
+        ]
+        what = (
+            f"there is no function {self.function!r} in this file"
+            if function is None
+            else f"{self.function!r} is {_describe(function)}, not a function"
+        )
+        listed = f"; the file has {', '.join(candidates[:8])}" if candidates else ""
+        fail(
+            what,
+            where=shorten_path(self.path),
+            fix=f"name a function that returns a torch_aot.Model{listed}",
+        )
+
+    def _check_parameters(
+        self, parameters: Mapping[str, inspect.Parameter], where: str
+    ) -> None:
+        needed = [
+            name
+            for name, parameter in parameters.items()
+            if name != "weights"
+            and parameter.default is parameter.empty
+            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        ]
+        if needed:
+            fail(
+                f"{self.function}() needs the arguments {', '.join(needed)}; an entry "
+                "function is called without any, or with `weights`",
+                where=where,
+                fix="give them defaults, or write a function for each variant that calls "
+                "this one",
+            )
+
+    def _check_model(self, model: object, where: str) -> None:
         if not isinstance(model, Model):
             fail(
                 f"{self.function}() returned {_describe(model)}, not a torch_aot.Model",
                 where=where,
-                fix="return Model(module, inputs=(...))",
+                fix="return Model(module, inputs=(...)), from torch_aot import Model",
             )
         if not isinstance(model.module, torch.nn.Module):
+            fix = "wrap the computation in the forward of a torch.nn.Module"
+            if isinstance(model.module, type):
+                fix = f"make an instance: {model.module.__name__}(...)"
             fail(
-                f"{self.function}() returned a Model whose module is "
-                f"{_describe(model.module)}, not a torch.nn.Module",
-                where=where,
-                fix="wrap the computation in a torch.nn.Module",
+                f"the Model's module is {_describe(model.module)}, not a torch.nn.Module",
+                where=model.where,
+                fix=fix,
             )
-        if not isinstance(model.inputs, tuple | Mapping):
-            fail(
-                f"{self.function}() returned a Model whose inputs are "
-                f"{_describe(model.inputs)}",
-                where=where,
-                fix="give a tuple of positional or a dict of keyword arguments: "
-                "inputs=(x,)",
-            )
-        model.module.eval()
-        if weights is not None and not takes_weights:
-            weights_lib.load_strictly(model.module, weights, where)
-        return model
 
     def _import(self) -> types.ModuleType:
         where = shorten_path(self.path)
         if not os.path.exists(self.path):
             fail("the file does not exist", where=where, fix="check the entry's path")
-        name = os.path.splitext(where)[0].replace(os.sep, ".").strip(".")
+        name = self._module_name()
         spec = importlib.util.spec_from_file_location(name, self.path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
-        except ModuleNotFoundError as error:
-            raise UserError(
-                f"no module named {error.name!r}",
-                where=user_frame(error, self.is_user_file) or where,
-                fix="add the py_library that holds it to the rule's deps",
-            ) from error
-        except SyntaxError as error:
-            raise UserError(
-                f"SyntaxError: {error.msg}",
-                where=f"{shorten_path(error.filename or where)}:{error.lineno}",
-            ) from error
-        except Exception as error:
-            raise self.explain(error) from error
+        except (Exception, SystemExit) as error:
+            raise self.explain_own("importing the file raised", error, where) from error
         return module
+
+    def _module_name(self) -> str:
+        """`models.resnet`: as the file is imported by others, and in the program."""
+        path = os.path.splitext(portable_path(self.path))[0]
+        name = path.replace(os.sep, ".").strip(".")
+        known = sys.modules.get(name)
+        if known is None or _is_file(known, self.path):
+            return name
+        return f"{name}_model"  # the file is called like a package, e.g. random.py
+
+    def explain_own(self, doing: str, error: BaseException, where: str) -> UserError:
+        """Explains an error of the user's code itself, run as plain Python.
+
+        Args:
+            doing: "mlp() raised": what the message begins with.
+            error: The exception.
+            where: What to name if it passed through no line of the user's.
+        """
+        if isinstance(error, UserError):
+            return error
+        frames = user_frames(error)
+        frame = innermost(frames)
+        where = frame.where if frame else where
+        if isinstance(error, SyntaxError):
+            broken = Frame(error.filename or self.path, error.lineno or 1)
+            return UserError(
+                f"{type(error).__name__}: {error.msg}",
+                where=broken.where,
+                stack=[*frames, broken],
+            )
+        explained = explain(error, where, frames)
+        if explained.fix != FULL_TRACE:
+            return explained
+        what = f"{doing} {type(error).__name__}: {first_lines(error) or 'no message'}"
+        fix = "see the whole traceback with --full_trace (under Bazel: --//rules:full_trace)"
+        if isinstance(error, ModuleNotFoundError):
+            what = f"there is no module named {error.name!r}"
+            fix = (
+                "add the py_library or the package that holds it to the torch_model's deps "
+                "(by hand: --import_path, or install it)"
+            )
+        elif isinstance(error, ImportError):
+            what = re.sub(r" \([^()]*\.py\)", "", what)
+        elif isinstance(error, FileNotFoundError):
+            fix = (
+                "name a data file in the torch_model's `data`, and open it by its path "
+                "from the workspace's root"
+            )
+        return UserError(what, where=where, fix=fix, stack=frames)
+
+
+def _plain_error(model: Model) -> UserError | None:
+    """Runs a module that failed to export as plain PyTorch.
+
+    Most errors that compiling does not explain are the module's own; then
+    plain PyTorch says the same with real shapes and without graphs.
+    """
+    try:
+        args, kwargs = model.bind(model.inputs, "the example inputs")
+        with torch.no_grad():
+            model.module(*args, **kwargs)
+    except Exception as error:
+        frames = user_frames(error)
+        frame = innermost(frames)
+        root = root_cause(error)
+        return UserError(
+            "the model fails on its example inputs, also when it is not compiled: "
+            f"{type(root).__name__}: {first_lines(root)}",
+            where=frame.where if frame else model.where,
+            fix="correct forward or the example inputs: Model(..., inputs=...) in "
+            f"{model.where}",
+            stack=frames,
+        )
+    return None
+
+
+def _definition(function: Callable[..., Any]) -> str:
+    """The line where a function or class begins, if it has source."""
+    try:
+        line = inspect.getsourcelines(function)[1]
+        return Frame(inspect.getsourcefile(function) or "", line).where
+    except (OSError, TypeError):
+        return ""
+
+
+def _is_file(module: types.ModuleType, path: str) -> bool:
+    file = getattr(module, "__file__", None)
+    return bool(file) and os.path.abspath(file) == os.path.abspath(path)
 
 
 def _describe(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__qualname__}"
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__qualname__}"
+    if inspect.isroutine(value):
+        return f"the function {value.__name__}"
+    kind = type(value).__qualname__
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"

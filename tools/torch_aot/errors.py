@@ -50,7 +50,7 @@ class Frame:
     @property
     def code(self) -> str:
         """The source line, if the file can be read."""
-        return linecache.getline(self.path, self.line).strip()
+        return _source_line(self.path, self.line)
 
 
 class UserError(Exception):
@@ -77,7 +77,7 @@ class UserError(Exception):
         lines = _wrap(prefix + self.what)
         path, _, line = self.where.rpartition(":")
         if line.isdigit():
-            code = linecache.getline(path, int(line)).strip()
+            code = _source_line(path, int(line))
             lines += [_clip(f"  {line} | {code}")] if code else []
         lines += [_clip(line) for line in self._other_frames()]
         if self.fix:
@@ -93,10 +93,21 @@ class UserError(Exception):
         inner = [("in", frame) for frame in self.stack[:at:-1]]
         outer = [("called from", frame) for frame in reversed(self.stack[:at])]
         shown = []
-        for relation, frame in inner[:1] + outer[: _MAX_STACK - len(inner[:1])]:
+        for relation, frame in inner[:1] + outer:
             code = f": {frame.code}" if frame.code else ""
-            shown.append(f"  {relation} {frame.where}{code}")
-        return list(dict.fromkeys(shown))
+            if frame.where != self.where:
+                shown.append(f"  {relation} {frame.where}{code}")
+        return list(dict.fromkeys(shown))[:_MAX_STACK]
+
+
+def _source(path: str) -> list[str]:
+    """A file's lines, or none if it cannot be read."""
+    linecache.checkcache(path)
+    return linecache.getlines(path)
+
+
+def _source_line(path: str, line: int) -> str:
+    return "".join(_source(path)[line - 1 : line]).strip()
 
 
 def _wrap(text: str) -> list[str]:
@@ -179,6 +190,17 @@ def _is_library_file(path: str) -> bool:
     return _PACKAGES in path and package not in _TORCH_PACKAGES
 
 
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and what it was raised from or while handling, outermost first."""
+    current: BaseException | None = error
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        # torch raises many `from None`, and the cause alone has the stack.
+        current = current.__cause__ or current.__context__
+
+
 def user_frames(
     error: BaseException, is_user_file: Callable[[str], bool] = is_user_file
 ) -> list[Frame]:
@@ -193,7 +215,7 @@ def user_frames(
         The frames, outermost first, the last of them the user's. If that one
         called a package in which the error arose, the package's line follows.
     """
-    for current in _chain(error):
+    for current in chain(error):
         frames = [
             frame
             for frame in _frames(current)
@@ -228,17 +250,6 @@ def innermost(frames: Sequence[Frame]) -> Frame | None:
 
 def _is_users(path: str, given: Callable[[str], bool]) -> bool:
     return is_user_file(path) and given(path)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception and what it was raised from or while handling, outermost first."""
-    current: BaseException | None = error
-    seen: set[int] = set()
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        # torch raises many `from None`, and the cause alone has the stack.
-        current = current.__cause__ or current.__context__
 
 
 def _frames(error: BaseException) -> Iterator[Frame]:
@@ -325,7 +336,7 @@ _BOILERPLATE_WORDS = (
 def root_cause(error: BaseException) -> BaseException:
     """The exception that others only repeat: torch wraps some several times."""
     root = error
-    for current in _chain(error):
+    for current in chain(error):
         if str(current) and str(current) in str(root) and current is not root:
             root = current
     return root
@@ -339,16 +350,27 @@ _COND_FIX = (
     "dtypes (.to(...), .reshape(...))"
 )
 _CPU_FIX = (
-    "models are exported on the CPU: leave out .cuda() and device=\"cuda\", load weights "
-    "with map_location=\"cpu\", and make new tensors with device=x.device"
+    'models are exported on the CPU: leave out .cuda() and device="cuda", load weights '
+    'with map_location="cpu", and make new tensors with device=x.device'
 )
 _KNOWN = [
     (
-        r"Encountered (?:input mutation|aliasing) during higher order op|"
-        r"(?:might|may) be (?:aliasing|modifying) the input",
-        "a branch of torch.cond, or the body of a while_loop, returns one of its inputs "
-        "as it is or a view of one, or changes one in place",
-        "return a new tensor: x.clone() instead of x, x + 1 instead of x.add_(1)",
+        r"Encountered aliasing during higher order op|(?:might|may) be aliasing the input",
+        "a branch of torch.cond, or the body of a while_loop, returns one of its inputs, "
+        "a view of one, or one tensor twice",
+        "return a copy: x.clone() instead of x",
+    ),
+    (
+        r"Encountered input mutation during higher order op|"
+        r"(?:might|may) be modifying the input",
+        "a branch of torch.cond, or the body of a while_loop, changes one of its inputs "
+        "in place",
+        "compute a new tensor: x + 1 instead of x.add_(1)",
+    ),
+    (
+        r"one of cond's output stride|in torch\.cond,\s+expected same storage_offset",
+        "a branch of torch.cond returns a view, or a tensor with gaps in memory",
+        "return a dense copy from every branch: x.view(...).clone()",
     ),
     (
         r"When merging two branches' output in torch\.cond,\s+expected same dim but got "
@@ -366,11 +388,6 @@ _KNOWN = [
         r"torch\.cond: differing branch outputs",
         "the branches of torch.cond return different numbers or nestings of tensors",
         _COND_FIX,
-    ),
-    (
-        r"one of cond's output stride",
-        "a branch of torch.cond returns a view, or a tensor with gaps in memory",
-        "return a dense copy from every branch: x.view(...).clone()",
     ),
     (
         r"Expected pred to be .*?but got FakeTensor\(\.\.\., size=\(([^)]*)\)",
@@ -419,10 +436,10 @@ _KNOWN = [
         "compute with torch operators instead",
     ),
     (
-        r"The tensor attributes? (.+?) (?:was|were) assigned during export",
-        r"forward() assigns \1, a tensor that outlives the call",
-        "register it with self.register_buffer(...) and change it in place "
-        "(self.cache.copy_(y)), or return it as an output",
+        r"Found <class '([^']+)'> in output, which is not a known type",
+        r"forward returns an object of the type \1, which PyTorch cannot take apart",
+        "return tensors, or tuples, lists and dicts of tensors; a dataclass has to be "
+        "registered: torch.export.register_dataclass(cls)",
     ),
     (
         r"no fake impl registered|There was no fake impl",
@@ -449,16 +466,19 @@ def explain(error: BaseException, where: str, stack: Sequence[Frame] = ()) -> Us
         An error in the terms of the table above; for one that it does not
         know, the exception's type and the start of its message.
     """
-    for current in _chain(error):
+    for current in chain(error):
         if isinstance(current, UserError):  # Inductor wraps what we raise within it
             return current
     stack = stack or user_frames(error)
-    for current in _chain(error):
+    for current in chain(error):
         if _is_data_dependent(current):
             return _explain_data_dependence(current, where, stack)
         for pattern, what, fix in _KNOWN:
             match = re.search(pattern, str(current))
             if match:
+                stack = _into_loop_body(stack, str(current))
+                if (frame := innermost(stack)) is not None:
+                    where = frame.where
                 return UserError(match.expand(what), where=where, fix=fix, stack=stack)
     root = root_cause(error)
     return UserError(
@@ -467,6 +487,15 @@ def explain(error: BaseException, where: str, stack: Sequence[Frame] = ()) -> Us
         fix=FULL_TRACE,
         stack=stack,
     )
+
+
+def _into_loop_body(stack: Sequence[Frame], text: str) -> Sequence[Frame]:
+    """Adds the line of a while_loop's body, at which TorchDynamo's errors stop short."""
+    frame = innermost(stack)
+    if frame and "Higher Order Operator: torch.while_loop" in text:
+        body = branch_frame(frame, "while_loop", 1, "mutation" not in text)
+        return [*stack, body] if body else stack
+    return stack
 
 
 def _is_data_dependent(error: BaseException) -> bool:
@@ -484,34 +513,33 @@ def _is_data_dependent(error: BaseException) -> bool:
     )
 
 
-# By the kind of statement: what depends on the data, and what to do instead.
+# By the kind of statement: what depends on data, and what to do instead.
 _DATA_DEPENDENCE = {
     ast.If: (
-        "this `if` depends on a tensor's value",
+        "this `if`",
         "use torch.cond(pred, true_fn, false_fn, operands), which compiles both branches, "
         "or torch.where(pred, a, b) to choose by element",
     ),
     ast.IfExp: (
-        "this conditional expression depends on a tensor's value",
+        "this conditional expression",
         "use torch.where(pred, a, b), or torch.cond(pred, true_fn, false_fn, operands), "
         "which runs only the branch it takes",
     ),
     ast.While: (
-        "this `while` depends on a tensor's value",
+        "this `while`",
         "use torch.while_loop(cond_fn, body_fn, carried_inputs)",
     ),
     ast.For: (
-        "the number of this loop's iterations depends on a tensor's value",
+        "the number of iterations of this `for`",
         "use torch.while_loop(cond_fn, body_fn, carried_inputs), or loop to a fixed bound "
         "and choose with torch.where",
     ),
     ast.Assert: (
-        "this `assert` depends on a tensor's value",
+        "this `assert`",
         "leave it out when compiling: `if not torch.compiler.is_compiling():`",
     ),
     None: (
-        "a tensor's value is needed here as a Python number (a size, an index, a truth "
-        "value)",
+        "a Python number needed on this line (a size, an index, a truth value)",
         "keep it a tensor: x[i] and torch.index_select take tensors as indices, torch.where "
         "and torch.cond as conditions; for one of several modules nest torch.cond",
     ),
@@ -529,15 +557,16 @@ def _explain_data_dependence(
         stack = [moved if other == frame else other for other in stack]
         where = moved.where
     what, fix = _DATA_DEPENDENCE[kind]
-    expression = re.search(
-        r"data-dependent expression (.+?) \(unhinted|result type: (\S+)", str(error)
-    )
+    found = re.search(r"data-dependent expression (.+?) \(unhinted", str(error))
     # `Eq(u0, 1)` is what PyTorch calls the truth of a tensor; it tells nothing.
-    if expression and not re.fullmatch(r"Eq\(\w+, 1\)|\w+", expression[1] or ""):
-        what += f" ({expression[1] or expression[2]}, where a u is what data decides)"
-    checks = re.findall(r"(?m)^\s+\d\. (torch\._check.*)$", str(error))
+    if found and not re.fullmatch(r"Eq\(\w+, 1\)|\w+", found[1]):
+        what += f" depends on a number that comes from data ({found[1]})"
+    else:
+        what += " depends on a tensor's value"
+    checks = re.findall(r"(?m)^\s*\d\. (torch\._check.*)$", str(error))
     if checks:
-        fix += "\nor, if this holds for all data: " + "; ".join(checks[:2])
+        fix += "\nor, if one of these holds for all data, state it before this line: "
+        fix += ", ".join(checks[:2])
     return UserError(
         f"{what}, which is not known when the model is compiled",
         where=where,
@@ -564,7 +593,7 @@ def _statement(frame: Frame) -> tuple[type[ast.AST] | None, int]:
 def _nodes_at(frame: Frame) -> list[Any]:
     """The statements and expressions that a line is part of, outermost first."""
     try:
-        tree = ast.parse("".join(linecache.getlines(frame.path)))
+        tree = ast.parse("".join(_source(frame.path)))
     except (SyntaxError, ValueError):
         return []
     return sorted(
@@ -578,17 +607,20 @@ def _nodes_at(frame: Frame) -> list[Any]:
     )
 
 
-def branch_frame(call: Frame, operator: str, argument: int) -> Frame | None:
+def branch_frame(
+    call: Frame, operator: str, argument: int, at_return: bool = True
+) -> Frame | None:
     """Finds the function that a line gives to torch.cond or while_loop.
 
     Args:
         call: The line of the call.
         operator: The called function's name, "cond".
         argument: Position of the argument: 1 for cond's true branch.
+        at_return: Whether to give the line where the function returns, if it
+            has one `return`, and not where it begins.
 
     Returns:
-        The line where the function returns if it has one `return`, or else
-        where it begins; None if the argument is no lambda or local function.
+        None if the argument is no lambda or function of the same file.
     """
     for node in reversed(_nodes_at(call)):
         if not isinstance(node, ast.Call) or len(node.args) <= argument:
@@ -599,13 +631,13 @@ def branch_frame(call: Frame, operator: str, argument: int) -> Frame | None:
         if isinstance(function, ast.Lambda):
             return Frame(call.path, function.body.lineno, "<lambda>")
         if isinstance(function, ast.Name):
-            return _function_frame(call, function.id)
+            return _function_frame(call, function.id, at_return)
     return None
 
 
-def _function_frame(call: Frame, name: str) -> Frame | None:
-    """The line where the last function of a name defined above a line returns."""
-    tree = ast.parse("".join(linecache.getlines(call.path)))
+def _function_frame(call: Frame, name: str, at_return: bool) -> Frame | None:
+    """A line of the last function of a name that is defined above a call."""
+    tree = ast.parse("".join(_source(call.path)))
     found = [
         node
         for node in ast.walk(tree)
@@ -616,6 +648,15 @@ def _function_frame(call: Frame, name: str) -> Frame | None:
     if not found:
         return None
     function = max(found, key=lambda node: node.lineno)
-    returns = [node for node in ast.walk(function) if isinstance(node, ast.Return)]
-    line = returns[0].lineno if len(returns) == 1 else function.lineno
+    returns = list(_returns(function.body))
+    line = returns[0].lineno if at_return and len(returns) == 1 else function.lineno
     return Frame(call.path, line, name)
+
+
+def _returns(body: Iterable[ast.AST]) -> Iterator[ast.Return]:
+    """The return statements of a function, without those of functions inside it."""
+    for node in body:
+        if isinstance(node, ast.Return):
+            yield node
+        elif not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda):
+            yield from _returns(ast.iter_child_nodes(node))

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import inspect
 import os
 import re
+import tempfile
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sympy
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils import _pytree as pytree
 
+from torch_aot import dynamic_shapes, graph_checks
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
-from torch_aot.errors import UserError, fail, shorten_path
+from torch_aot.errors import (
+    Frame,
+    UserError,
+    explain,
+    fail,
+    portable_path,
+    shorten_path,
+    user_frame,
+)
 from torch_aot.model import Model
 
 _CPP_KEYWORDS = frozenset(
@@ -46,9 +60,20 @@ def export(
     Raises:
         UserError: The model cannot be exported or called from C++.
     """
-    args, kwargs = _bind(entry, model)
-    try:
-        with torch.no_grad():
+    args, kwargs = model.bind(model.inputs, "the example inputs")
+    names = _input_names(model, args, kwargs)
+    _check_inputs(model, names, pytree.tree_leaves((args, kwargs)))
+    # Contiguous, since the compiled model takes its inputs so.
+    args, kwargs = pytree.tree_map_only(
+        torch.Tensor, lambda t: t.detach().contiguous(), (args, kwargs)
+    )
+    shapes = dynamic_shapes.check(model, args, kwargs, names)
+    with (
+        torch.no_grad(),
+        dynamic_shapes.SizeWatch(shapes) as watch,
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        try:
             program = torch.export.export(
                 model.module,
                 args,
@@ -56,41 +81,156 @@ def export(
                 dynamic_shapes=model.dynamic_shapes,
                 strict=False,
             )
-    except Exception as error:
-        raise entry.explain(error) from error
-    signature = _signature(program, entry, model, args, kwargs)
-    _relativize_stack_traces(program)
+        except Exception as error:
+            raise watch.explain(error, model.where) or entry.explain(
+                error, model
+            ) from error
+    _reject_lost_state(model, caught)
+    signature = _signature(program, entry, model, names, shapes)
+    graph_checks.check(program, [spec.name for spec in signature.inputs], model.where)
+    _make_paths_portable(program)
     return program, signature
 
 
-def _bind(entry: Entry, model: Model) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Puts the example inputs into forward's order, contiguous and on the CPU."""
-    args, kwargs = model.call_arguments(model.inputs)
-    try:
-        bound = inspect.signature(model.module.forward).bind(*args, **kwargs)
-    except TypeError as error:
+def _check_inputs(model: Model, names: Sequence[str], values: Sequence[Any]) -> None:
+    """Rejects what torch.export takes, or rejects in other words, and C++ cannot pass."""
+    for name, value in zip(names, values, strict=True):
+        if isinstance(value, torch.Tensor):
+            _check_tensor("input", name, value, model.where)
+        elif not isinstance(value, int | float | str | None):
+            kind = type(value).__qualname__
+            fix = (
+                "give a tensor (torch.from_numpy(x), torch.tensor(x)); tuples, lists and "
+                "dicts of tensors are fine, and numbers are compiled in"
+            )
+            if dataclasses.is_dataclass(value):
+                fix = f"register the dataclass: torch.export.register_dataclass({kind})"
+            fail(
+                f"input {name!r} is of the type {kind}, not a tensor",
+                where=model.where,
+                fix=fix,
+            )
+    for kind, tensors in (
+        ("parameter", model.module.named_parameters()),
+        ("buffer", model.module.named_buffers()),
+    ):
+        for name, tensor in tensors:
+            if tensor.device.type != "cpu":
+                fail(
+                    f"the module's {kind} {name!r} is on the device {tensor.device}, not on "
+                    "the CPU",
+                    where=model.where,
+                    fix="build the module on the CPU, with its weights: models are "
+                    "exported there",
+                )
+
+
+def _check_tensor(side: str, name: str, value: torch.Tensor, where: str) -> None:
+    """Rejects tensors that C++ callers cannot pass or receive."""
+    dtype = str(value.dtype).removeprefix("torch.")
+    if dtype not in sig.DTYPES:
         fail(
-            f"the example inputs do not fit forward(): {error}",
-            where=shorten_path(entry.path),
-            fix="give inputs=(...) in the order of forward's parameters, or a dict",
+            f"{side} {name!r} has the dtype {dtype}, which C++ callers cannot pass",
+            where=where,
+            fix="convert it: torch.view_as_real(x) for complex numbers, else x.to(...) "
+            f"one of {', '.join(sig.DTYPES)}",
         )
-    return pytree.tree_map_only(
-        torch.Tensor, lambda t: t.detach().contiguous(), (bound.args, bound.kwargs)
-    )
+    if value.layout != torch.strided or value.is_nested:
+        fail(
+            f"{side} {name!r} is sparse or nested ({value.layout}), not a dense tensor",
+            where=where,
+            fix="convert it: x.to_dense(), or x.to_padded_tensor(...)",
+        )
+    if value.dim() > sig.MAX_RANK:
+        fail(
+            f"{side} {name!r} has rank {value.dim()}; the most is {sig.MAX_RANK}",
+            where=where,
+            fix="merge dimensions: x.flatten(...) on one side, x.unflatten(...) on the "
+            "other",
+        )
+    if value.device.type != "cpu":
+        fail(
+            f"{side} {name!r} is on the device {value.device}, not on the CPU",
+            where=where,
+            fix="keep everything on the CPU: models are exported there",
+        )
+
+
+def _reject_lost_state(
+    model: Model, caught: Sequence[warnings.WarningMessage]
+) -> None:
+    """Rejects a module that keeps a tensor between calls in a plain attribute.
+
+    torch.export only warns, and compiles the attribute's first value in. It stays
+    a warning if that was no tensor: then the attribute may be a cache, or be
+    there to be looked at.
+    """
+    for warning in caught:
+        text, category = warning.message, warning.category
+        file, line = warning.filename, warning.lineno
+        found = re.match(
+            r"The tensor attributes? (.+) (?:was|were) assigned during export", str(text)
+        )
+        for path in found[1].split(", ") if found else ():
+            where = _assignment(model.module, path) or model.where
+            value = _attribute(model.module, path)
+            # torch.export puts old values back, and leaves new attributes fake.
+            if isinstance(value, torch.Tensor) and not isinstance(value, FakeTensor):
+                fail(
+                    f"forward() assigns {path}, so that a later call would see it; compiled "
+                    "models keep only buffers from call to call",
+                    where=where,
+                    fix="register the attribute as a buffer in __init__, "
+                    "self.register_buffer(name, tensor), and change it in place: "
+                    f"{path}.copy_(...)",
+                )
+            text = f"forward() assigns {path}, which the compiled model does not keep"
+            file, _, line = where.rpartition(":")
+        warnings.warn_explicit(text, category, file, int(line))
+
+
+def _attribute(module: torch.nn.Module, path: str) -> Any:
+    """The value of `self.blocks.0.state['h']`, or None."""
+    value: Any = module
+    try:
+        for name, key in re.findall(r"\.(\w+)|\[(.+?)\]", path):
+            value = getattr(value, name) if name else value[ast.literal_eval(key)]
+    except (AttributeError, LookupError, ValueError):
+        return None
+    return value
+
+
+def _assignment(module: torch.nn.Module, path: str) -> str:
+    """The last line in an attribute's class that assigns it, or an empty string."""
+    owner, _, name = re.sub(r"\[.*", "", path).rpartition(".")
+    kind = type(_attribute(module, owner))
+    try:
+        lines, start = inspect.getsourcelines(kind)
+        file = inspect.getsourcefile(kind) or ""
+    except (OSError, TypeError):
+        return ""
+    pattern = rf"self\.{name}\b.*?(?<![=!<>])=(?!=)"
+    found = [start + i for i, line in enumerate(lines) if re.search(pattern, line)]
+    return Frame(file, found[-1]).where if found else ""
 
 
 def _signature(
     program: torch.export.ExportedProgram,
     entry: Entry,
     model: Model,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    input_names: Sequence[str],
+    shapes: Sequence[dynamic_shapes.Shape],
 ) -> sig.Signature:
-    where = shorten_path(entry.path)
+    where = model.where
     values = {
-        node.name: node.meta["val"] for node in program.graph.nodes if "val" in node.meta
+        node.name: node.meta["val"]
+        for node in program.graph.nodes
+        if "val" in node.meta
     }
-    kinds = torch.export.graph_signature.InputKind, torch.export.graph_signature.OutputKind
+    kinds = (
+        torch.export.graph_signature.InputKind,
+        torch.export.graph_signature.OutputKind,
+    )
     inputs = [
         spec.arg
         for spec in program.graph_signature.input_specs
@@ -101,8 +241,7 @@ def _signature(
         for spec in program.graph_signature.output_specs
         if spec.kind == kinds[1].USER_OUTPUT
     ]
-    dims = _Dims(program, _symbol_names(program, model, args, kwargs, inputs, values))
-    input_names = _input_names(model, args, kwargs)
+    dims = _Dims(program, _symbol_names(inputs, input_names, shapes, values))
     output_names = _output_names(program)
     specs = []
     for side, arguments, names, given in (
@@ -125,12 +264,16 @@ def _signature(
             ]
         )
     if not specs[1]:
-        fail("the model returns no tensor", where=where, fix="return a tensor")
+        fail(
+            "the model returns no tensor",
+            where=where,
+            fix="return a tensor from forward, or a tuple, list or dict of tensors",
+        )
     return sig.Signature(
         inputs=tuple(specs[0]),
         outputs=tuple(specs[1]),
         symbols=dims.used,
-        source=f"{where}:{entry.function}",
+        source=f"{portable_path(entry.path)}:{entry.function}",
     )
 
 
@@ -143,27 +286,19 @@ def _is_tensor(argument: Any, side: str, name: str, where: str) -> bool:
         side == "input" or argument.value is None
     ):
         return False
+    kind = type(getattr(argument, "value", 0)).__name__
     fail(
-        f"{side} {name!r} is a number, not a tensor",
+        f"{side} {name!r} is a Python {kind}, not a tensor",
         where=where,
-        fix="make it a tensor: torch.tensor(x)",
+        fix="return a tensor, torch.tensor(x), or leave it out: x.shape tells sizes",
     )
 
 
 def _tensor_spec(
     side: str, name: str, value: torch.Tensor, dims: _Dims, where: str
 ) -> sig.TensorSpec:
+    _check_tensor(side, name, value, where)
     dtype = str(value.dtype).removeprefix("torch.")
-    if dtype not in sig.DTYPES:
-        fail(
-            f"{side} {name!r} has the dtype {dtype}, which C++ callers cannot pass",
-            where=where,
-            fix=f"convert it to one of {', '.join(sig.DTYPES)}",
-        )
-    if value.dim() > sig.MAX_RANK:
-        fail(f"{side} {name!r} has rank {value.dim()}, over {sig.MAX_RANK}", where=where)
-    if value.device.type != "cpu":
-        fail(f"{side} {name!r} is on {value.device}, not on the CPU", where=where)
     return sig.TensorSpec(name, dtype, tuple(dims.describe(s) for s in value.shape))
 
 
@@ -220,59 +355,28 @@ class _Dims:
 
 
 def _symbol_names(
-    program: torch.export.ExportedProgram,
-    model: Model,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
     inputs: Sequence[Any],
+    input_names: Sequence[str],
+    shapes: Sequence[dynamic_shapes.Shape],
     values: dict[str, Any],
 ) -> dict[sympy.Symbol, str]:
     """Names symbols after the user's Dims, or after the input that has them."""
     names: dict[sympy.Symbol, str] = {}
-    dims = _flat_dynamic_shapes(model, args, kwargs)
-    input_names = _input_names(model, args, kwargs)
     fallback: dict[sympy.Symbol, str] = {}
-    for argument, dims_of_input, input_name in zip(
-        inputs, dims, input_names, strict=True
-    ):
+    for argument, shape, input_name in zip(inputs, shapes, input_names, strict=True):
         value = values.get(getattr(argument, "name", None))
         if not isinstance(value, torch.Tensor):
             continue
         for i, size in enumerate(value.shape):
             if isinstance(size, int) or not size.node.expr.free_symbols:
                 continue
-            symbols = size.node.expr.free_symbols
-            dim = dims_of_input.get(i)
+            dim = shape.get(i)
             dim = getattr(dim, "root", dim)  # of a derived Dim
-            for symbol in symbols:
+            for symbol in size.node.expr.free_symbols:
                 fallback.setdefault(symbol, f"{input_name}_size{i}")
                 if isinstance(dim, torch.export.Dim):
                     names.setdefault(symbol, dim.__name__)
     return fallback | names
-
-
-def _flat_dynamic_shapes(
-    model: Model, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> list[dict[int, Any]]:
-    """The user's dynamic shapes, one dict a flattened input."""
-    from torch.export import dynamic_shapes as lib
-
-    flat: list[dict[int, Any]] = []
-
-    def collect(path: Any, leaf: Any, shape: Any = None) -> None:
-        if isinstance(shape, list | tuple):
-            shape = dict(enumerate(shape))
-        flat.append(dict(shape or {}))
-
-    combined: Any = lib._combine_args(model.module, args, kwargs)
-    shapes = model.dynamic_shapes
-    if not shapes:
-        pytree.tree_map_with_path(collect, combined)
-        return flat
-    if isinstance(shapes, list | tuple):
-        combined = type(shapes)(combined.values())
-    lib._tree_map_with_path(collect, combined, shapes, tree_name="inputs")
-    return flat
 
 
 def _input_names(
@@ -315,7 +419,7 @@ def _path_name(start: str, path: Iterable[Any]) -> str:
     for key in path:
         part = getattr(key, "key", getattr(key, "idx", getattr(key, "name", None)))
         parts.append(str(part))
-    return re.sub(r"\W", "_", "_".join(parts))
+    return re.sub(r"\W", "_", "_".join(parts), flags=re.ASCII)
 
 
 def _unique_names(
@@ -323,23 +427,7 @@ def _unique_names(
 ) -> list[str]:
     """Checks the user's names, or mends the derived ones, into C++ identifiers."""
     if given is not None:
-        if len(given) != len(names):
-            fail(
-                f"{side}_names has {len(given)} names, but the model has "
-                f"{len(names)} {side} tensors ({', '.join(names)})",
-                where=where,
-                fix=f"give one name for each, or leave {side}_names out",
-            )
-        for name in given:
-            bad = not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)
-            if bad or name in _CPP_KEYWORDS or list(given).count(name) > 1:
-                fail(
-                    f"{side} name {name!r} is not a C++ identifier, a C++ keyword, or "
-                    "given twice",
-                    where=where,
-                    fix="choose distinct names like 'image'",
-                )
-        return list(given)
+        return _checked_names(side, names, given, where)
     unique: list[str] = []
     for name in names:
         if not re.match(r"[A-Za-z]", name):
@@ -350,15 +438,47 @@ def _unique_names(
     return unique
 
 
-def _relativize_stack_traces(program: torch.export.ExportedProgram) -> None:
-    """Makes the paths in the graph's stack traces the same on every machine."""
+def _checked_names(
+    side: str, names: Sequence[str], given: Sequence[str], where: str
+) -> list[str]:
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        fail(
+            f"{side}_names is of the type {type(given).__name__}, not a list of names",
+            where=where,
+            fix=f'write {side}_names=["{names[0]}"]',
+        )
+    if len(given) != len(names):
+        fail(
+            f"{side}_names has {len(given)} names, but the model has {len(names)} {side} "
+            f"tensors ({', '.join(names)})",
+            where=where,
+            fix=f"give one name for each, in this order, or leave {side}_names out",
+        )
+    for name in given:
+        if not isinstance(name, str) or not re.fullmatch(
+            r"[A-Za-z][A-Za-z0-9_]*", name
+        ):
+            problem = "is not a C++ identifier (a letter, then letters, digits and _)"
+        elif name in _CPP_KEYWORDS:
+            problem = "is a C++ keyword"
+        elif list(given).count(name) > 1:
+            problem = "is given twice"
+        else:
+            continue
+        fail(
+            f"the name {name!r} in {side}_names {problem}; it becomes the name of a member "
+            "of a C++ struct",
+            where=where,
+            fix="choose another name, like 'image'",
+        )
+    return list(given)
 
-    def relative(match: re.Match[str]) -> str:
-        path = match.group(1)
-        packages = f"{os.sep}site-packages{os.sep}"
-        if packages in path:
-            return f'File "{path.rpartition(packages)[2]}"'
-        return f'File "{shorten_path(path)}"'
+
+def _make_paths_portable(program: torch.export.ExportedProgram) -> None:
+    """Makes the graph's stack traces the same on every machine."""
+
+    def portable(match: re.Match[str]) -> str:
+        return f'File "{portable_path(match[1])}"'
 
     for module in program.graph_module.modules():
         if not isinstance(module, torch.fx.GraphModule):
@@ -366,18 +486,35 @@ def _relativize_stack_traces(program: torch.export.ExportedProgram) -> None:
         for node in module.graph.nodes:
             trace = node.meta.get("stack_trace")
             if trace:
-                node.meta["stack_trace"] = re.sub(r'File "([^"]+)"', relative, trace)
+                trace = re.sub(r'File "([^"<]+)"', portable, trace)
+                # torch numbers the code it generates, from when Python started.
+                node.meta["stack_trace"] = re.sub(
+                    r'File "<eval_with_key>\.\d+"', 'File "<eval_with_key>"', trace
+                )
 
 
-def save(program: torch.export.ExportedProgram, path: str) -> None:
-    """Writes a program as `.pt2`, whole or not at all."""
-    temporary = f"{path}.partial.pt2"
-    try:
-        torch.export.save(program, temporary)
+def save(program: torch.export.ExportedProgram, path: str, where: str) -> None:
+    """Writes a program as `.pt2`, whole or not at all.
+
+    Args:
+        program: The program.
+        path: The file to write.
+        where: What errors name if no line of the user's is to blame.
+
+    Raises:
+        UserError: It has something in it that `.pt2` files cannot hold.
+    """
+    directory = os.path.dirname(os.path.abspath(path))
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".export.") as folder:
+        # The archive's entries carry its name: it may not depend on the path.
+        temporary = os.path.join(folder, "model.pt2")
+        try:
+            torch.export.save(program, temporary)
+        except OSError:
+            raise
+        except Exception as error:
+            raise explain(error, user_frame(error) or where) from error
         os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
 
 
 def load(path: str) -> torch.export.ExportedProgram:

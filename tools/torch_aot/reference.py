@@ -20,8 +20,11 @@ from torch.utils import _pytree as pytree
 
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
-from torch_aot.errors import fail, shorten_path
+from torch_aot.errors import UserError, fail, first_lines, innermost, user_frames
 from torch_aot.model import Model
+
+# forward's positional and keyword arguments.
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 # Random cases keep each input below this many elements, so that a model with a
 # large or unbounded range is still quick to test.
@@ -29,10 +32,10 @@ _MAX_ELEMENTS = 1 << 22
 _UNBOUNDED = 64
 
 
-def write_cases(
-    entry: Entry, model: Model, signature: sig.Signature, path: str, count: int, seed: int
-) -> None:
-    """Runs the eager model and writes its inputs and outputs.
+def make_cases(
+    entry: Entry, model: Model, signature: sig.Signature, count: int, seed: int
+) -> bytes:
+    """Runs the eager model; returns its inputs and outputs in the format above.
 
     The cases are the model's test_inputs; one with every dynamic dimension at
     its smallest size and one at its largest; one of zeros and one of large
@@ -43,63 +46,152 @@ def write_cases(
         entry: Where the model came from.
         model: The model, fresh: its buffers in their initial state.
         signature: The exported signature.
-        path: The file to write.
         count: Number of random cases.
         seed: Seeds the random cases.
     """
     cases = []
+    example = model.bind(model.inputs, "the example inputs")
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for inputs in [
-            *_declared(model),
-            *_random_inputs(model, signature, count, seed, generator),
-        ]:
-            args, kwargs = model.call_arguments(inputs)
-            given = _tensors((args, kwargs), signature, entry)
+        for what, arguments in (
+            *_declared(entry, model, example, signature),
+            *_random(example, signature, count, seed, generator),
+        ):
+            given = [tensor.clone() for tensor in _leaves(arguments)]
+            args, kwargs = arguments
             try:
                 # A copy: the model may return a view of an input or a buffer.
                 outputs = pytree.tree_map_only(
                     torch.Tensor, torch.clone, model.module(*args, **kwargs)
                 )
             except Exception as error:
-                raise entry.explain(error) from error
+                raise _explain(error, model, what) from error
             cases.append((given, _leaves(outputs)))
-    with open(path, "wb") as file:
-        file.write(b"RTCASES1" + struct.pack("<i", len(cases)))
-        for sides in cases:
-            for tensors in sides:
-                file.write(struct.pack("<i", len(tensors)))
-                for tensor in tensors:
-                    file.write(_encode(tensor))
+    parts = [b"RTCASES1", struct.pack("<i", len(cases))]
+    for sides in cases:
+        for tensors in sides:
+            parts.append(struct.pack("<i", len(tensors)))
+            parts += [_encode(tensor) for tensor in tensors]
+    return b"".join(parts)
 
 
-def _declared(model: Model) -> list[Any]:
-    return list(model.test_inputs()) if model.test_inputs else []
+def _declared(
+    entry: Entry, model: Model, example: Arguments, signature: sig.Signature
+) -> Iterator[tuple[str, Arguments]]:
+    """The user's test inputs, each with what errors call it."""
+    try:
+        given = list(model.test_inputs()) if model.test_inputs else []
+    except Exception as error:
+        raise entry.explain_own("test_inputs() raised", error, model.where) from error
+    for i, inputs in enumerate(given):
+        what = f"test_inputs()[{i}]"
+        arguments = _like_example(model.bind(inputs, what), example, what, model.where)
+        for tensor, spec in zip(_leaves(arguments), signature.inputs, strict=True):
+            _check_size(tensor, spec, what, model.where)
+        yield what, arguments
+
+
+def _like_example(
+    arguments: Arguments, example: Arguments, what: str, where: str
+) -> Arguments:
+    """Gives arguments the example's order of keys; they may differ in nothing else."""
+    leaves = {
+        str(path): leaf for path, leaf in pytree.tree_flatten_with_path(arguments)[0]
+    }
+    wanted = {
+        str(path): leaf for path, leaf in pytree.tree_flatten_with_path(example)[0]
+    }
+    if leaves.keys() != wanted.keys():
+        fail(
+            f"{what} has {len(leaves)} values, not nested like the {len(wanted)} of the "
+            "example inputs",
+            where=where,
+            fix="yield inputs of the same form as Model(..., inputs=...)",
+        )
+    for path, constant in wanted.items():
+        if isinstance(constant, torch.Tensor):
+            continue
+        if isinstance(leaves[path], torch.Tensor) or leaves[path] != constant:
+            fail(
+                f"{what} has another constant than the example inputs: {leaves[path]!r} "
+                f"instead of {constant!r}; the model is compiled for that one alone",
+                where=where,
+                fix="yield the example's constants, or make the input a tensor",
+            )
+    return pytree.tree_unflatten(
+        [leaves[path] for path in wanted], pytree.tree_structure(example)
+    )
+
+
+def _check_size(
+    tensor: torch.Tensor, spec: sig.TensorSpec, what: str, where: str
+) -> None:
+    fits = (
+        str(tensor.dtype) == f"torch.{spec.dtype}"
+        and tensor.dim() == len(spec.dims)
+        and all(
+            dim.min <= size and (dim.max is None or size <= dim.max)
+            for dim, size in zip(spec.dims, tensor.shape, strict=False)
+        )
+    )
+    if not fits:
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        fail(
+            f"{what} has {dtype}{list(tensor.shape)} for {spec.name!r}, which is "
+            f"{spec.type}",
+            where=where,
+            fix="yield inputs that the model's signature allows",
+        )
+
+
+def _explain(error: Exception, model: Model, what: str) -> UserError:
+    frames = user_frames(error)
+    frame = innermost(frames)
+    return UserError(
+        f"the model, run by plain PyTorch, fails on {what}: {type(error).__name__}: "
+        f"{first_lines(error)}",
+        where=frame.where if frame else model.where,
+        fix="make the model accept all that its signature does (narrow dynamic_shapes, "
+        "mask or clamp), or correct test_inputs",
+        stack=frames,
+    )
 
 
 def _leaves(tree: Any) -> list[torch.Tensor]:
     return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
 
 
-def _tensors(tree: Any, signature: sig.Signature, entry: Entry) -> list[torch.Tensor]:
-    tensors = _leaves(tree)
-    if len(tensors) != len(signature.inputs):
-        fail(
-            f"a test input has {len(tensors)} tensors, the model takes "
-            f"{len(signature.inputs)}",
-            where=shorten_path(entry.path),
-            fix="make test_inputs return inputs of the same form as `inputs`",
+def _tensors(tree: Any, model: Model, what: str) -> list[torch.Tensor]:
+    """The tensors among inputs, in the order of the signature.
+
+    The form is the example's; only the order of a dict's keys may differ.
+    """
+    example = model.bind(model.inputs, "the example inputs")
+    paths = [
+        {str(path): leaf for path, leaf in pytree.tree_flatten_with_path(side)[0]}
+        for side in (example, tree)
+    ]
+    if paths[0].keys() != paths[1].keys():
+        missing, extra = (
+            ", ".join(sorted(a.keys() - b.keys())) or "nothing"
+            for a, b in (paths, reversed(paths))
         )
-    return [tensor.clone() for tensor in tensors]
+        fail(
+            f"{what} has another form than the example inputs: missing {missing}, "
+            f"unexpected {extra}",
+            where=model.where,
+            fix="yield inputs nested like Model(..., inputs=...)",
+        )
+    return []
 
 
-def _random_inputs(
-    model: Model,
+def _random(
+    example: Arguments,
     signature: sig.Signature,
     count: int,
     seed: int,
     generator: torch.Generator,
-) -> Iterator[Any]:
+) -> Iterator[tuple[str, Arguments]]:
     chance = random.Random(seed)
     low = {name: bounds[0] for name, bounds in signature.symbols.items()}
     high = {name: _largest(name, signature) for name in signature.symbols}
@@ -111,13 +203,15 @@ def _random_inputs(
     plans += [(sizes, 1.0) for sizes in middle[2:]]
     for sizes, scale in plans:
         specs = iter(signature.inputs)
-        yield pytree.tree_map_only(
+        arguments = pytree.tree_map_only(
             torch.Tensor,
-            lambda example, specs=specs, sizes=sizes, scale=scale: _sample(
-                example, next(specs), sizes, scale, generator
+            lambda tensor, specs=specs, sizes=sizes, scale=scale: _sample(
+                tensor, next(specs), sizes, scale, generator
             ),
-            dict(model.inputs) if isinstance(model.inputs, dict) else model.inputs,
+            example,
         )
+        text = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+        yield f"generated inputs{' with ' if text else ''}{text}", arguments
 
 
 def _largest(symbol: str, signature: sig.Signature) -> int:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import re
+import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 
 import torch
 
-from torch_aot.errors import fail, shorten_path
+from torch_aot.errors import UserError, fail, shorten_path
 
 _SHOWN = 5  # keys shown of each kind; a wrong file misses hundreds
+_SAVE_FIX = "save the state dict alone: torch.save(module.state_dict(), path)"
 
 
 def read(paths: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -28,51 +32,105 @@ def read(paths: Sequence[str]) -> dict[str, torch.Tensor]:
             dict of tensors, or two hold the same key.
     """
     merged: dict[str, torch.Tensor] = {}
+    origin: dict[str, str] = {}
     for path in paths:
         for key, tensor in _read_one(path).items():
             if key in merged:
                 fail(
-                    f"the key {key!r} is in two weights files",
+                    f"the key {key!r} is in this weights file and in {origin[key]}",
                     where=shorten_path(path),
-                    fix="declare only one of them",
+                    fix="declare only one of them, or the shards of one checkpoint",
                 )
             merged[key] = tensor
+            origin[key] = shorten_path(path)
     return merged
 
 
 def _read_one(path: str) -> Mapping[str, torch.Tensor]:
     where = shorten_path(path)
+    if not os.path.isfile(path):
+        fail("the weights file does not exist", where=where, fix="check its path")
     if path.endswith(".safetensors"):
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
-            fail(f"not a readable safetensors file: {error}", where=where)
+        return _read_safetensors(path, where)
     if not path.endswith((".pth", ".pt", ".bin")):
         fail(
             "a weights file of unknown kind",
             where=where,
             fix="give a .safetensors, .pth, .pt or .bin file",
         )
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        fail(
-            "the file holds more than tensors, so unpickling it could run code",
-            where=where,
-            fix="save the state dict alone: torch.save(module.state_dict(), path)",
-        )
-    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
-        fail(f"not a readable torch.save file: {error}", where=where)
+    state = _unpickle(path, where)
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]  # as training loops save it
-    if not isinstance(state, Mapping) or not all(
-        isinstance(value, torch.Tensor) for value in state.values()
-    ):
-        fail("the file does not hold a state dict (names to tensors)", where=where)
+    if not isinstance(state, Mapping):
+        fail(
+            f"the file holds a {type(state).__name__}, not a state dict (names to tensors)",
+            where=where,
+            fix=_SAVE_FIX,
+        )
+    for key, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            fail(
+                f"the file does not hold a state dict (names to tensors): its key {key!r} "
+                f"leads to a {type(value).__name__}",
+                where=where,
+                fix=f'{_SAVE_FIX}, or under the key "state_dict"',
+            )
     return state
+
+
+def _read_safetensors(path: str, where: str) -> Mapping[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, where, "safetensors", str(error)) from error
+
+
+def _unpickle(path: str, where: str) -> object:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        unsafe = re.search(r"GLOBAL (\S+)", f"{error} {error.__context__}")
+        if not unsafe:
+            raise _unreadable(path, where, "torch.save", "it is no pickle") from error
+        raise UserError(
+            f"the file holds more than tensors ({unsafe[1]}), so unpickling it could run "
+            "code",
+            where=where,
+            fix=_SAVE_FIX,
+        ) from error
+    except EOFError as error:
+        raise _unreadable(path, where, "torch.save", "it ends too early") from error
+    except (RuntimeError, OSError, ValueError, zipfile.BadZipFile) as error:
+        if "TorchScript" in str(error):
+            raise UserError(
+                "the file is a TorchScript archive, not a state dict",
+                where=where,
+                fix="load it with torch.jit.load and save its state dict: "
+                "torch.save(m.state_dict(), path)",
+            ) from error
+        reason = str(error).splitlines()[0].partition(". ")[0]
+        raise _unreadable(path, where, "torch.save", reason) from error
+
+
+def _unreadable(path: str, where: str, kind: str, reason: str) -> UserError:
+    with open(path, "rb") as file:
+        start = file.read(40)
+    if start.startswith(b"version https://git-lfs"):
+        return UserError(
+            "the file is a Git LFS pointer, not the weights",
+            where=where,
+            fix="run `git lfs pull`",
+        )
+    size = os.path.getsize(path)
+    return UserError(
+        f"not a readable {kind} file: {reason} ({size:,} bytes)",
+        where=where,
+        fix="fetch it again: it may be cut short, or be another kind of file",
+    )
 
 
 def load_strictly(
@@ -90,7 +148,7 @@ def load_strictly(
         ("unexpected in the weights", weights.keys() - expected.keys()),
     ):
         if keys:
-            problems.append(f"{len(keys)} keys {title}: {_some(sorted(keys))}")
+            problems.append(f"{_count(keys, 'key')} {title}: {_some(sorted(keys))}")
     shapes = [
         f"{key} ({list(weights[key].shape)} in the weights, "
         f"{list(tensor.shape)} in the module)"
@@ -98,15 +156,19 @@ def load_strictly(
         if key in weights and weights[key].shape != tensor.shape
     ]
     if shapes:
-        problems.append(f"{len(shapes)} wrong shapes: {_some(shapes)}")
+        problems.append(f"{_count(shapes, 'wrong shape')}: {_some(shapes)}")
     if problems:
         fail(
-            "the weights do not fit the module\n  " + "\n  ".join(problems),
+            "the weights do not fit the module\n" + "\n".join(problems),
             where=where,
             fix="check that the weights belong to this architecture; to rename keys, "
             "give the entry function a parameter `weights` and load them there",
         )
     module.load_state_dict(weights)
+
+
+def _count(items: Sized, noun: str) -> str:
+    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
 
 
 def _some(items: Sequence[str]) -> str:

@@ -1,0 +1,109 @@
+// A model whose computation is a function of the test's, behind the C ABI: shows
+// both sides of what the runtime makes of arguments and results.
+#ifndef RULES_TORCH_TESTS_RUNTIME_FAKE_MODEL_H_
+#define RULES_TORCH_TESTS_RUNTIME_FAKE_MODEL_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "rules_torch/abi.h"
+#include "rules_torch/dtype.h"
+#include "runtime/internal/backend.h"
+
+namespace rules_torch::testing {
+
+// Dimensions of a declared shape: fixed; `scale * symbol + offset` within
+// bounds; known to the run alone.
+RTorchDim Fixed(std::int64_t size);
+RTorchDim Symbolic(std::int32_t symbol, std::int64_t min, std::int64_t max,
+                   std::int64_t scale = 1, std::int64_t offset = 0);
+RTorchDim DataDependent();
+
+struct FakeSpec {
+  const char* name;
+  const char* type;
+  RTorchDType dtype;
+  std::vector<RTorchDim> dims;
+};
+
+// What may differ between models; the rest is FakeModel's.
+struct FakeSignature {
+  std::vector<FakeSpec> inputs;
+  std::vector<FakeSpec> outputs;
+  std::vector<const char*> symbols;
+  bool stateful = false;
+};
+
+// Named "//fake:model". Must outlive its instances and results. Its destructor
+// fails the test if an instance or a result was not freed exactly once.
+class FakeModel {
+ public:
+  // Computes the results, as Backend.run says.
+  using Body = std::function<bool(const RTorchTensor* inputs, RTorchTensor* outputs,
+                                  bool* owned, std::string* reason)>;
+  // Called for each new instance; returns why there is none, or an empty string.
+  using Creation = std::function<std::string()>;
+
+  FakeModel(FakeSignature signature, Body body, Creation creation = nullptr);
+  ~FakeModel();
+  FakeModel(const FakeModel&) = delete;
+  FakeModel& operator=(const FakeModel&) = delete;
+
+  const RTorchModelApi& api() const { return api_; }
+
+  // How often the backend has been called, and by how many instances it is held.
+  int runs() const { return runs_; }
+  int instances() const { return created_ - destroyed_; }
+
+  // Makes a result of `elements`, row-major contiguous; the caller may change
+  // its strides. Freed memory is overwritten, so that a use after it shows.
+  template <typename T>
+  RTorchTensor NewResult(const std::vector<T>& elements,
+                         const std::vector<std::int64_t>& sizes) {
+    return NewResult(DTypeOf<T>::value, elements.data(), elements.size() * sizeof(T),
+                     sizes);
+  }
+  RTorchTensor NewResult(RTorchDType dtype, const void* elements, std::size_t bytes,
+                         const std::vector<std::int64_t>& sizes);
+
+  // Results that were made and not yet freed.
+  int live_results() const;
+
+ private:
+  struct Memory {
+    std::vector<std::uint8_t> bytes;
+    std::atomic<int> deletions{0};
+  };
+
+  static void* Create(const internal::Weights& weights, std::string* error);
+  static void Destroy(void* instance);
+  static bool Run(void* instance, const RTorchTensor* inputs, RTorchTensor* outputs,
+                  bool* owned, std::string* error);
+  static void Delete(void* owner);
+  static std::vector<RTorchTensorSpec> Specs(const std::vector<FakeSpec>& specs);
+
+  const FakeSignature signature_;
+  const Body body_;
+  const Creation creation_;
+  const std::vector<RTorchTensorSpec> inputs_;
+  const std::vector<RTorchTensorSpec> outputs_;
+  const internal::Backend backend_;
+  const internal::Weights weights_;
+  const internal::Definition definition_;
+  const RTorchModelApi api_;
+
+  std::atomic<int> runs_{0};
+  std::atomic<int> created_{0};
+  std::atomic<int> destroyed_{0};
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<Memory>> results_;  // guarded by mutex_
+};
+
+}  // namespace rules_torch::testing
+
+#endif  // RULES_TORCH_TESTS_RUNTIME_FAKE_MODEL_H_

@@ -1,0 +1,103 @@
+#include "rules_torch/status.h"
+
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "gtest/gtest.h"
+
+namespace rules_torch {
+namespace {
+
+static_assert(std::is_copy_constructible_v<Status>);
+static_assert(std::is_nothrow_default_constructible_v<Status>);
+static_assert(std::is_copy_constructible_v<StatusOr<int>>);
+// A result that cannot be copied makes a StatusOr that cannot.
+static_assert(!std::is_copy_constructible_v<StatusOr<std::unique_ptr<int>>>);
+static_assert(std::is_move_constructible_v<StatusOr<std::unique_ptr<int>>>);
+
+TEST(StatusTest, IsOkByDefault) {
+  const Status status;
+  EXPECT_TRUE(status.ok());
+  EXPECT_EQ(status.code(), RTORCH_OK);
+  EXPECT_EQ(status.message(), "");
+}
+
+TEST(StatusTest, KeepsCodeAndMessage) {
+  const Status status(RTORCH_INVALID_ARGUMENT, "input 'x': no");
+  EXPECT_FALSE(status.ok());
+  EXPECT_EQ(status.code(), RTORCH_INVALID_ARGUMENT);
+  EXPECT_EQ(status.message(), "input 'x': no");
+}
+
+TEST(StatusTest, EveryOtherCodeIsAnError) {
+  for (const RTorchCode code :
+       {RTORCH_INVALID_ARGUMENT, RTORCH_RESOURCE_EXHAUSTED, RTORCH_INTERNAL}) {
+    EXPECT_FALSE(Status(code, "").ok()) << code;
+  }
+}
+
+TEST(StatusTest, CopiesAndMoves) {
+  const Status status(RTORCH_INTERNAL, "reason");
+  Status copy = status;
+  EXPECT_EQ(copy.message(), "reason");
+  const Status moved = std::move(copy);
+  EXPECT_EQ(moved.code(), RTORCH_INTERNAL);
+  EXPECT_EQ(moved.message(), "reason");
+  EXPECT_EQ(status.message(), "reason");
+}
+
+// A function of the kind that StatusOr is made for.
+StatusOr<std::unique_ptr<int>> Make(bool well) {
+  if (!well) return Status(RTORCH_RESOURCE_EXHAUSTED, "none left");
+  return std::make_unique<int>(42);
+}
+
+TEST(StatusOrTest, HoldsAValue) {
+  StatusOr<std::unique_ptr<int>> made = Make(true);
+  ASSERT_TRUE(made.ok());
+  EXPECT_TRUE(made.status().ok());
+  EXPECT_EQ(*made.value(), 42);
+  EXPECT_EQ(**made, 42);
+}
+
+TEST(StatusOrTest, HoldsAnError) {
+  const StatusOr<std::unique_ptr<int>> made = Make(false);
+  EXPECT_FALSE(made.ok());
+  EXPECT_EQ(made.status().code(), RTORCH_RESOURCE_EXHAUSTED);
+  EXPECT_EQ(made.status().message(), "none left");
+}
+
+TEST(StatusOrTest, GivesTheValueAway) {
+  StatusOr<std::unique_ptr<int>> made = Make(true);
+  const std::unique_ptr<int> value = *std::move(made);
+  ASSERT_NE(value, nullptr);
+  EXPECT_EQ(*value, 42);
+  EXPECT_EQ(*Make(true).value(), 42);
+}
+
+TEST(StatusOrTest, IsReadThroughPointersAndReferences) {
+  StatusOr<std::string> text(std::string("tensor"));
+  const StatusOr<std::string>& read_only = text;
+  EXPECT_EQ(text->size(), 6u);
+  EXPECT_EQ(read_only->size(), 6u);
+  *text += "s";
+  text.value() += "!";
+  EXPECT_EQ(*read_only, "tensors!");
+  EXPECT_EQ(read_only.value(), "tensors!");
+}
+
+TEST(StatusOrTest, CanBeAssigned) {
+  StatusOr<std::string> text(std::string("tensor"));
+  text = Status(RTORCH_INTERNAL, "gone");
+  EXPECT_FALSE(text.ok());
+  EXPECT_EQ(text.status().message(), "gone");
+  text = std::string("back");
+  ASSERT_TRUE(text.ok());
+  EXPECT_TRUE(text.status().ok());
+  EXPECT_EQ(*text, "back");
+}
+
+}  // namespace
+}  // namespace rules_torch

@@ -1,0 +1,257 @@
+"""Finds in an exported graph what AOTInductor rejects later, or does not compile.
+
+Here the lines of the user's code are known; in AOTInductor's errors they are not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.export.graph_signature import InputKind
+from torch.fx import GraphModule, Node
+
+from torch_aot.errors import (
+    UserError,
+    branch_frame,
+    error_at,
+    frames_of_node,
+    innermost,
+)
+
+# The operators whose branches may not return what they are given, with the
+# functions they take: position among the arguments, and what to call it.
+_BRANCHES = {
+    "cond": (
+        (1, "the true branch of torch.cond"),
+        (2, "the false branch of torch.cond"),
+    ),
+    "while_loop": (
+        (0, "the condition of a while_loop"),
+        (1, "the body of a while_loop"),
+    ),
+}
+
+
+def check(
+    program: torch.export.ExportedProgram, input_names: Sequence[str], where: str
+) -> None:
+    """Checks a program's graph.
+
+    Args:
+        program: The program, not yet functionalised.
+        input_names: Of the tensors among the inputs, flattened.
+        where: What errors name if the line is unknown.
+
+    Raises:
+        UserError: A branch of torch.cond or a part of a while_loop returns one of
+            its inputs or a view of one; a while_loop changes one in place; or the
+            model changes one of its own inputs.
+    """
+    effects = _Effects(program.graph_module, where)
+    tensors = [
+        spec.arg.name
+        for spec in program.graph_signature.input_specs
+        if spec.kind == InputKind.USER_INPUT
+        and isinstance(spec.arg, torch.export.graph_signature.TensorArgument)
+    ]
+    names = dict(zip(tensors, input_names, strict=True))
+    for placeholder, node in effects.changed.items():
+        if placeholder.name in names:
+            raise error_at(
+                f"the model changes its input {names[placeholder.name]!r} in place; inputs "
+                "are read-only in C++",
+                frames=frames_of_node(node),
+                where=where,
+                fix="work on a copy: x = x.clone() before the change, or x = x + 1 instead "
+                "of x += 1",
+            )
+
+
+@dataclasses.dataclass
+class _Effects:
+    """What running a graph does to memory.
+
+    Attributes:
+        owners: For each tensor the node that made its memory: itself, or what it
+            is a view of. The owner of an input's memory is its placeholder.
+        changed: The inputs that it changes, with the first node that does.
+    """
+
+    owners: dict[Node, Node]
+    changed: dict[Node, Node]
+
+    def __init__(self, module: GraphModule, where: str) -> None:
+        self.owners = {}
+        self.changed = {}
+        for node in module.graph.nodes:
+            self.owners[node] = node
+            if node.op != "call_function":
+                continue
+            name = getattr(node.target, "__name__", "")
+            if name in _BRANCHES:
+                self._check_branches(module, node, name, where)
+            elif isinstance(node.target, torch._ops.OpOverload):
+                self._apply(node, node.target._schema)
+            elif name == "getitem":
+                self._view(node, node.args[0])
+
+    def _apply(self, node: Node, schema: Any) -> None:
+        for argument, value in _arguments(node, schema):
+            alias = argument.alias_info
+            if alias is None:
+                continue
+            if alias.is_write:
+                for changed in _nodes(value):
+                    self._change(changed, node)
+            if any(
+                returned.alias_info
+                and returned.alias_info.before_set & alias.before_set
+                for returned in schema.returns
+            ):
+                self._view(node, value)
+
+    def _view(self, node: Node, value: Any) -> None:
+        for source in _nodes(value):
+            if _may_share_memory(source, node):
+                self.owners[node] = self.owners[source]
+
+    def _change(self, changed: Node, by: Node) -> None:
+        owner = self.owners[changed]
+        if owner.op == "placeholder":
+            self.changed.setdefault(owner, by)
+
+    def _check_branches(
+        self, module: GraphModule, call: Node, name: str, where: str
+    ) -> None:
+        for position, title in _BRANCHES[name]:
+            branch = _Branch(call, name, position, title, where)
+            graph = getattr(module, call.args[position].target)
+            effects = _Effects(graph, where)
+            _check_results(branch, graph, effects)
+            if name == "while_loop" and effects.changed:
+                raise branch.error(
+                    "changes one of its inputs in place",
+                    "compute a new tensor: x + 1 instead of x.add_(1)",
+                    next(iter(effects.changed.values())),
+                    at_return=False,
+                )
+            # What a branch of torch.cond changes is the operand's memory.
+            placeholders = graph.graph.find_nodes(op="placeholder")
+            operands = call.args[3] if len(call.args) > 3 else ()
+            for placeholder in effects.changed:
+                self._change(operands[placeholders.index(placeholder)], call)
+        if name == "while_loop" and not all(isinstance(x, Node) for x in call.args[2]):
+            raise error_at(
+                "an initial value of a while_loop is a Python number",
+                frames=frames_of_node(call),
+                where=where,
+                fix="give a tensor: torch.tensor(0) instead of 0",
+            )
+
+
+@dataclasses.dataclass
+class _Branch:
+    """A function that the user gave to torch.cond or while_loop, in the graph.
+
+    Attributes:
+        call: The operator's call.
+        name: The operator, a key of _BRANCHES.
+        position: Which of its arguments the function is.
+        title: What errors call it.
+        where: What errors name if the line is unknown.
+    """
+
+    call: Node
+    name: str
+    position: int
+    title: str
+    where: str
+
+    def error(
+        self, what: str, fix: str, node: Node | None = None, at_return: bool = True
+    ) -> UserError:
+        """An error at a node's line, or the function's, or else the call's.
+
+        Args:
+            what: What the function does wrong.
+            fix: What to do about it.
+            node: The node to blame. Only for some of those in branches does
+                torch know the user's line.
+            at_return: Whether to name the function's line that returns, not
+                its first.
+        """
+        frames = frames_of_node(self.call)
+        caller = innermost(frames)
+        inside = innermost(frames_of_node(node)) if node is not None else None
+        if caller and inside in (None, caller):
+            inside = branch_frame(caller, self.name, self.position, at_return)
+        return error_at(
+            f"{self.title} {what}",
+            frames=[*frames, *([inside] if inside else [])],
+            where=self.where,
+            fix=fix,
+        )
+
+
+def _check_results(branch: _Branch, graph: GraphModule, effects: _Effects) -> None:
+    (output,) = graph.graph.find_nodes(op="output")
+    results = output.args[0]
+    owners: set[Node] = set()
+    for result in results if isinstance(results, list | tuple) else [results]:
+        value = result.meta.get("val") if isinstance(result, Node) else result
+        if isinstance(value, torch.Tensor):
+            owner = effects.owners[result]
+            if owner.op == "placeholder":
+                view = "" if result.op == "placeholder" else "a view of "
+                raise branch.error(
+                    f"returns {view}one of its inputs; PyTorch compiles no branch whose "
+                    "result shares memory with an input",
+                    "return a copy: x.clone() instead of x",
+                    result if view else None,
+                )
+            if owner in owners:
+                raise branch.error(
+                    "returns one tensor twice, or views of one; PyTorch compiles no branch "
+                    "whose results share memory",
+                    "return a copy: return y, y.clone()",
+                )
+            owners.add(owner)
+        elif branch.name == "cond" and value is not None:
+            raise branch.error(
+                "returns a Python number",
+                "return a tensor: torch.tensor(1) instead of 1",
+            )
+
+
+def _arguments(node: Node, schema: Any) -> Iterator[tuple[Any, Any]]:
+    """The arguments of a call with their declarations, positional or named."""
+    for i, argument in enumerate(schema.arguments):
+        if i < len(node.args):
+            yield argument, node.args[i]
+        elif argument.name in node.kwargs:
+            yield argument, node.kwargs[argument.name]
+
+
+def _nodes(value: Any) -> list[Node]:
+    if isinstance(value, Node):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [node for item in value for node in _nodes(item)]
+    return []
+
+
+def _may_share_memory(source: Node, view: Node) -> bool:
+    """False if a node that is declared to be a view turned out to be a copy.
+
+    `contiguous`, `reshape` and `to` are the one or the other, by their input.
+    """
+    tensors = source.meta.get("val"), view.meta.get("val")
+    if not all(isinstance(tensor, torch.Tensor) for tensor in tensors):
+        return True
+    return all(
+        tensor.untyped_storage()._cdata == tensors[0].untyped_storage()._cdata
+        for tensor in tensors
+    )
