@@ -23,6 +23,10 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch_aot.signature import Signature
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,6 +43,11 @@ def main(argv: list[str] | None = None) -> int:
             traceback.print_exc()
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:  # a file of the command line's: those of models are above
+        if args.full_trace:
+            traceback.print_exc()
+        print(f"{error.filename}: error: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -53,10 +62,8 @@ def _export(args: argparse.Namespace) -> None:
 
 def _codegen(args: argparse.Namespace) -> None:
     from torch_aot import cc, codegen, export
-    from torch_aot.signature import Signature
 
-    with open(args.signature, encoding="utf-8") as file:
-        signature = Signature.from_json(file.read())
+    signature = _read_signature(args.signature)
     target = cc.Target(
         args.label, args.id, args.class_name, args.namespace, args.include
     )
@@ -76,13 +83,27 @@ def _codegen(args: argparse.Namespace) -> None:
 
 def _reference(args: argparse.Namespace) -> None:
     from torch_aot import reference
-    from torch_aot.signature import Signature
 
-    with open(args.signature, encoding="utf-8") as file:
-        signature = Signature.from_json(file.read())
+    signature = _read_signature(args.signature)
     entry, model = _load(args)
     cases = reference.make_cases(entry, model, signature, args.cases, args.test_seed)
     _write(args.out, cases)
+
+
+def _read_signature(path: str) -> Signature:
+    from torch_aot.errors import UserError
+    from torch_aot.signature import Signature
+
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    try:
+        return Signature.from_json(text)
+    except (ValueError, LookupError, TypeError) as error:
+        raise UserError(
+            f"not a signature that this tool wrote: {error!r}",
+            where=path,
+            fix="give the file that `export` wrote to --signature",
+        ) from error
 
 
 def _load(args: argparse.Namespace) -> tuple:

@@ -13,14 +13,19 @@ import json
 import os
 import re
 import tempfile
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from torch_aot import isa as isa_lib
-from torch_aot.errors import UserError, explain, user_frame
-
-_Error = TypeVar("_Error", bound=BaseException)
+from torch_aot.errors import (
+    Frame,
+    UserError,
+    chain,
+    error_at,
+    explain,
+    frames_of_node,
+)
 
 _ALIGNMENT = 64  # of each constant in the weights file; aoti_backend.h's too
 
@@ -102,12 +107,10 @@ def generate(
             )
     except Exception as error:
         # Inductor wraps what is raised below it.
-        if stop := _find(_Stop, error):
-            return stop.generated
-        if user_error := _find(UserError, error):
-            raise user_error from None
-        where = user_frame(error, lambda path: "site-packages" not in path)
-        raise explain(error, where or source) from error
+        for current in chain(error):
+            if isinstance(current, _Stop):
+                return current.generated
+        raise explain(error, source) from error
     finally:
         codecache.AotCodeCompiler.compile = compile_method
     raise AssertionError("AOTInductor did not reach its code compiler")
@@ -201,27 +204,24 @@ def _reject_missing_operators(
     if not extern_nodes:
         return
     operators = sorted({n["node"]["target"] for n in json.loads(extern_nodes)["nodes"]})
-    raise UserError(
+    raise error_at(
         f"the runtime has no operator {', '.join(operators)}",
-        where=_line_of(operators[0], program) or source,
+        frames=_frames_of(operators[0], program),
+        where=source,
         fix="write it with other operators. The runtime has those that Inductor "
         "generates code for and those with a C shim in libtorch (aoti_torch_cpu_*), "
         "but no custom ones",
     )
 
 
-def _line_of(operator: str, program: torch.export.ExportedProgram) -> str:
-    """The user's line that calls an operator, or an empty string."""
+def _frames_of(operator: str, program: torch.export.ExportedProgram) -> list[Frame]:
+    """The stack of the first call of an operator; empty if it has none."""
     target = operator.replace("::", ".")
     for module in program.graph_module.modules():
         for node in getattr(getattr(module, "graph", None), "nodes", ()):
             if str(node.target) in (target, f"{target}.default"):
-                trace = node.meta.get("stack_trace") or ""
-                for path, line in re.findall(r'File "([^"]+)", line (\d+)', trace)[
-                    ::-1
-                ]:
-                    return f"{path}:{line}"
-    return ""
+                return frames_of_node(node)
+    return []
 
 
 def _reject_mutated_inputs(graph: Any, source: str) -> None:
@@ -234,13 +234,6 @@ def _reject_mutated_inputs(graph: Any, source: str) -> None:
             where=source,
             fix="work on a copy: x = x.clone()",
         )
-
-
-def _find(kind: type[_Error], error: BaseException | None) -> _Error | None:
-    """Finds an exception of a type among an exception and its causes."""
-    while error is not None and not isinstance(error, kind):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 class _environment:

@@ -25,6 +25,7 @@ from torch_aot.errors import (
     UserError,
     explain,
     fail,
+    first_lines,
     portable_path,
     shorten_path,
     user_frame,
@@ -156,9 +157,7 @@ def _check_tensor(side: str, name: str, value: torch.Tensor, where: str) -> None
         )
 
 
-def _reject_lost_state(
-    model: Model, caught: Sequence[warnings.WarningMessage]
-) -> None:
+def _reject_lost_state(model: Model, caught: Sequence[warnings.WarningMessage]) -> None:
     """Rejects a module that keeps a tensor between calls in a plain attribute.
 
     torch.export only warns, and compiles the attribute's first value in. It stays
@@ -169,7 +168,8 @@ def _reject_lost_state(
         text, category = warning.message, warning.category
         file, line = warning.filename, warning.lineno
         found = re.match(
-            r"The tensor attributes? (.+) (?:was|were) assigned during export", str(text)
+            r"The tensor attributes? (.+) (?:was|were) assigned during export",
+            str(text),
         )
         for path in found[1].split(", ") if found else ():
             where = _assignment(model.module, path) or model.where
@@ -522,11 +522,16 @@ def load(path: str) -> torch.export.ExportedProgram:
 
     Raises:
         UserError: It is none, or one of another torch.
+        OSError: It cannot be read.
     """
+    with open(path, "rb"):  # torch's own error for a missing file names none
+        pass
     try:
         return torch.export.load(path)
     except Exception as error:
         raise UserError(
-            f"not an exported program that torch {torch.__version__} reads: {error}",
+            f"not an exported program that torch {torch.__version__} reads: "
+            f"{type(error).__name__}: {first_lines(error, 1)}",
             where=shorten_path(path),
+            fix="export it with the same torch that reads it",
         ) from error

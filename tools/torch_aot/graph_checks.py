@@ -34,6 +34,11 @@ _BRANCHES = {
     ),
 }
 
+# Of PyTorch's own operators: this is run before any code of the user's.
+_NAMESPACES = {
+    name.partition("::")[0] for name in torch._C._dispatch_get_all_op_names()
+}
+
 
 def check(
     program: torch.export.ExportedProgram, input_names: Sequence[str], where: str
@@ -94,6 +99,7 @@ class _Effects:
             if name in _BRANCHES:
                 self._check_branches(module, node, name, where)
             elif isinstance(node.target, torch._ops.OpOverload):
+                _check_operator(node, where)
                 self._apply(node, node.target._schema)
             elif name == "getitem":
                 self._view(node, node.args[0])
@@ -224,6 +230,18 @@ def _check_results(branch: _Branch, graph: GraphModule, effects: _Effects) -> No
                 "returns a Python number",
                 "return a tensor: torch.tensor(1) instead of 1",
             )
+
+
+def _check_operator(node: Node, where: str) -> None:
+    """Rejects an operator of the user's, that nobody else has."""
+    if node.target.namespace not in _NAMESPACES:
+        raise error_at(
+            f"{node.target.name().partition('.')[0]} is a custom operator, and a compiled "
+            "model has none of them",
+            frames=frames_of_node(node),
+            where=where,
+            fix="write it with PyTorch's own operators",
+        )
 
 
 def _arguments(node: Node, schema: Any) -> Iterator[tuple[Any, Any]]:

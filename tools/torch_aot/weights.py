@@ -63,7 +63,7 @@ def _read_one(path: str) -> Mapping[str, torch.Tensor]:
         state = state["state_dict"]  # as training loops save it
     if not isinstance(state, Mapping):
         fail(
-            f"the file holds a {type(state).__name__}, not a state dict (names to tensors)",
+            f"the file holds no state dict (names to tensors) but a {type(state).__name__}",
             where=where,
             fix=_SAVE_FIX,
         )
@@ -71,7 +71,7 @@ def _read_one(path: str) -> Mapping[str, torch.Tensor]:
         if not isinstance(value, torch.Tensor):
             fail(
                 f"the file does not hold a state dict (names to tensors): its key {key!r} "
-                f"leads to a {type(value).__name__}",
+                f"has the type {type(value).__name__}",
                 where=where,
                 fix=f'{_SAVE_FIX}, or under the key "state_dict"',
             )
