@@ -353,6 +353,28 @@ TEST_F(SizesTest, AnEmptyBufferStaysUntouched) {
   EXPECT_EQ(words_, (std::array<std::int64_t, 16>{}));
 }
 
+TEST(OutputStridesTest, OfSizeOneAreNormalisedWithoutACopy) {
+  const void* made = nullptr;
+  FakeModel* self = nullptr;
+  FakeModel fake({{}, {{"y", "", RTORCH_INT8, {Fixed(1), Fixed(3), Fixed(1)}}}, {}},
+                 [&](auto*, RTorchTensor* outputs, bool* owned, auto*) {
+                   outputs[0] = self->NewResult<std::int8_t>({1, 2, 3}, {1, 3, 1});
+                   outputs[0].strides[0] = -7;
+                   outputs[0].strides[2] = 999;
+                   made = outputs[0].data;
+                   return owned[0] = true;
+                 });
+  self = &fake;
+  const StatusOr<Model> model = Model::Create(&fake.api());
+  RTorchTensor output{};
+  ASSERT_TRUE(model->Run(nullptr, 0, &output, 1).ok());
+  EXPECT_EQ(output.data, made);
+  EXPECT_EQ(output.strides[0], 3);
+  EXPECT_EQ(output.strides[1], 1);
+  EXPECT_EQ(output.strides[2], 1);
+  fake.api().release(&output);
+}
+
 // Runs a model whose one output is `result`, of any dtype and shape.
 Status RunOnce(const RTorchTensor& result, bool result_is_owned, RTorchTensor* output) {
   std::vector<RTorchDim> dims;

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
+import random
 import re
 import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from torch_aot import weights as weights_lib
@@ -72,7 +74,7 @@ class Entry:
             weights: The merged state dict of the declared weights files, or
                 None. It goes to the entry's parameter `weights` if it has one,
                 and otherwise strictly into the module.
-            seed: Seeds torch's generator before the call, so that random
+            seed: Seeds the generators of torch, numpy and Python, so that random
                 initialisation is the same every time.
 
         Returns:
@@ -82,12 +84,13 @@ class Entry:
             UserError: The file or the function is missing, the function fails
                 or returns something else, or the weights do not fit.
         """
+        _seed_generators(seed)  # the file may make tensors when it is imported
         function = self._find(self._import())
         where = _definition(function) or shorten_path(self.path)
         parameters = inspect.signature(function).parameters
         takes_weights = "weights" in parameters
         self._check_parameters(parameters, where)
-        torch.manual_seed(seed)
+        _seed_generators(seed)
         try:
             model = function(weights=weights) if takes_weights else function()
         except (Exception, SystemExit) as error:
@@ -223,6 +226,12 @@ class Entry:
                 "from the workspace's root"
             )
         return UserError(what, where=where, fix=fix, stack=frames)
+
+
+def _seed_generators(seed: int) -> None:
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
 
 
 def _plain_error(model: Model) -> UserError | None:

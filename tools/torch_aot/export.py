@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections
 import dataclasses
 import inspect
 import os
@@ -55,8 +56,8 @@ def export(
         model: What the entry returned.
 
     Returns:
-        The program, with paths in its stack traces made relative, and its
-        signature.
+        The program, without anything that other machines and processes lack,
+        and its signature.
 
     Raises:
         UserError: The model cannot be exported or called from C++.
@@ -90,6 +91,7 @@ def export(
     signature = _signature(program, entry, model, names, shapes)
     graph_checks.check(program, [spec.name for spec in signature.inputs], model.where)
     _make_paths_portable(program)
+    _make_types_portable(program)
     return program, signature
 
 
@@ -491,6 +493,36 @@ def _make_paths_portable(program: torch.export.ExportedProgram) -> None:
                 node.meta["stack_trace"] = re.sub(
                     r'File "<eval_with_key>\.\d+"', 'File "<eval_with_key>"', trace
                 )
+
+
+def _make_types_portable(program: torch.export.ExportedProgram) -> None:
+    """Makes tuples of the classes among inputs and outputs.
+
+    Named tuples, the user's dataclasses, and what torch.max returns: a `.pt2`
+    cannot name some, and others exist only where the user's module is imported.
+    """
+    signature = program.module_call_graph[0].signature
+    args, kwargs = program.example_inputs
+    signature.in_spec = _plain(signature.in_spec)
+    signature.out_spec = _plain(signature.out_spec)
+    program.example_inputs = pytree.tree_unflatten(
+        pytree.tree_leaves((args, kwargs)), signature.in_spec
+    )
+
+
+def _plain(spec: pytree.TreeSpec) -> pytree.TreeSpec:
+    if spec.is_leaf():
+        return spec
+    children = [_plain(child) for child in spec.children()]
+    if spec.type in (
+        tuple,
+        list,
+        dict,
+        collections.OrderedDict,
+        collections.defaultdict,
+    ):
+        return pytree.TreeSpec(spec.type, spec.context, children)
+    return pytree.TreeSpec(tuple, None, children)
 
 
 def save(program: torch.export.ExportedProgram, path: str, where: str) -> None:

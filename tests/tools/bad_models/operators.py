@@ -1,0 +1,78 @@
+"""Models that export, but that the runtime cannot run."""
+
+import torch
+from torch import nn
+
+from torch_aot import Model
+
+
+@torch.library.custom_op("bad_models::triple", mutates_args=())
+def triple(x: torch.Tensor) -> torch.Tensor:
+    return x * 3
+
+
+@triple.register_fake
+def _(x):
+    return torch.empty_like(x)
+
+
+@torch.library.custom_op("bad_models::quadruple", mutates_args=())
+def quadruple(x: torch.Tensor) -> torch.Tensor:
+    return x * 4
+
+
+def custom_operator() -> Model:
+    class Net(nn.Module):
+        def forward(self, x):
+            return triple(x) + 1  # error: custom_operator
+
+    return Model(Net(), inputs=(torch.randn(2, 4),))
+
+
+def operator_without_kernel() -> Model:
+    class Net(nn.Module):
+        def forward(self, x):
+            return torch.bincount(x)  # error: operator_without_kernel
+
+    return Model(Net(), inputs=(torch.tensor([1, 2, 3]),))
+
+
+def operator_without_fake() -> Model:
+    class Net(nn.Module):
+        def forward(self, x):
+            return quadruple(x)  # error: operator_without_fake
+
+    return Model(Net(), inputs=(torch.randn(2, 4),))
+
+
+def mutated_input() -> Model:
+    class Net(nn.Module):
+        def forward(self, x):
+            x.add_(1)  # error: mutated_input
+            return x * 2
+
+    return Model(Net(), inputs=(torch.randn(2, 4),))
+
+
+def mutated_view_of_an_input() -> Model:
+    class Net(nn.Module):
+        def forward(self, state):
+            row = state["hidden"].view(8)[2:]
+            row += 1  # error: mutated_view_of_an_input
+            return row.sum()
+
+    return Model(Net(), inputs=({"hidden": torch.randn(2, 4)},))
+
+
+def mutated_in_a_branch() -> Model:
+    class Net(nn.Module):
+        def forward(self, x):
+            def grow(x):
+                x.add_(1)
+                return x * 2
+
+            return torch.cond(  # error: mutated_in_a_branch
+                x.sum() > 0, grow, lambda x: x - 1, (x,)
+            )
+
+    return Model(Net(), inputs=(torch.randn(2, 4),))

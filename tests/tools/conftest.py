@@ -1,0 +1,91 @@
+"""What the tests of the Python tool share."""
+
+import dataclasses
+import importlib
+import os
+import pathlib
+import sys
+import textwrap
+from collections.abc import Callable
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1] / "tools"))
+
+import compile_model  # noqa: E402 (found by the line above)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a run of the tool did.
+
+    Attributes:
+        status: The exit status.
+        output: What it printed, to both streams.
+        files: The names of the files that it left.
+    """
+
+    status: int
+    output: str
+    files: list[str]
+
+    @property
+    def text(self) -> str:
+        """The output, its lines joined: wrapping is no matter of most tests."""
+        return " ".join(self.output.split())
+
+
+@pytest.fixture
+def tool(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Runs a stage in this process; `OUT/` in an argument is an empty folder."""
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def run(*arguments: str) -> Result:
+        capfd.readouterr()
+        status = compile_model.main([a.replace("OUT/", f"{out}/") for a in arguments])
+        captured = capfd.readouterr()
+        files = sorted(path.name for path in out.rglob("*"))
+        return Result(status, captured.out + captured.err, files)
+
+    return run
+
+
+@pytest.fixture
+def write(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, str], None]:
+    """Writes source files into a folder of their own, which is the current one."""
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    importlib.invalidate_caches()  # of "." when it was another folder
+
+    def write(name: str, source: str) -> None:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(source).lstrip("\n"))
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def isolated_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgets the modules that a test's models were, or imported.
+
+    Two tests may well call theirs model.py.
+    """
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    roots = (os.sep + "pytest-", str(HERE / "bad_models"))
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if file and any(root in os.path.abspath(file) for root in roots):
+            del sys.modules[name]
+
+
+EXPORT = ("--program=OUT/model.pt2", "--signature=OUT/model.json")
