@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <memory_resource>
 #include <mutex>
@@ -81,21 +82,30 @@ namespace {
 // Values of a model's symbolic sizes in one run; -1 while unknown.
 constexpr std::int64_t kUnbound = -1;
 
-RTorchCode Fail(RTorchError* error, RTorchCode code, const std::string& message) {
+// Needs no memory, so that it can also say that there is none.
+RTorchCode Fail(RTorchError* error, RTorchCode code, const char* message) {
   if (error != nullptr) {
     error->code = code;
-    std::snprintf(error->message, sizeof error->message, "%s", message.c_str());
+    std::snprintf(error->message, sizeof error->message, "%s", message);
   }
   return code;
 }
 
-// Without an allocation, unlike Fail.
-RTorchCode OutOfMemory(RTorchError* error, const char* purpose = "") {
-  if (error != nullptr) {
-    error->code = RTORCH_RESOURCE_EXHAUSTED;
-    std::snprintf(error->message, sizeof error->message, "out of memory%s", purpose);
+RTorchCode Fail(RTorchError* error, RTorchCode code, const std::string& message) {
+  return Fail(error, code, message.c_str());
+}
+
+// The error for the exception that is being handled; none may cross the C ABI.
+RTorchCode FailWithException(RTorchError* error) {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return Fail(error, RTORCH_RESOURCE_EXHAUSTED, "out of memory");
+  } catch (const std::exception& e) {
+    return Fail(error, RTORCH_INTERNAL, e.what());
+  } catch (...) {
+    return Fail(error, RTORCH_INTERNAL, "an exception of an unknown type");
   }
-  return RTORCH_RESOURCE_EXHAUSTED;
 }
 
 const Definition& DefinitionOf(const RTorchModelApi* api) {
@@ -351,10 +361,11 @@ RTorchCode RunChecked(const RTorchModel& model, const RTorchTensor* inputs,
       SetContiguous(&argument);
       continue;
     }
-    copies.push_back(ContiguousCopy(argument));
+    copies.emplace_back();  // first, for it may throw: then nothing is lost
+    copies.back() = ContiguousCopy(argument);
     argument = copies.back();
     if (argument.data == nullptr) {
-      return OutOfMemory(error, " for an input");
+      return Fail(error, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an input");
     }
   }
 
@@ -377,12 +388,13 @@ RTorchCode RunChecked(const RTorchModel& model, const RTorchTensor* inputs,
         SetContiguous(&result);
         continue;
       }
+      copies.emplace_back();
       const RTorchTensor copy = ContiguousCopy(result);
       if (copy.data == nullptr) {
-        return OutOfMemory(error, " for an output");
+        return Fail(error, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an output");
       }
       // Another output may still share the original: keep it until the end.
-      copies.push_back(result);
+      copies.back() = result;
       result = copy;
     }
     for (std::size_t i = 0; i < num_outputs; ++i) {
@@ -421,8 +433,8 @@ RTorchCode CreateModel(const RTorchModelApi* api, RTorchModel** model,
     }
     *model = made.release();
     return RTORCH_OK;
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(error);
+  } catch (...) {
+    return FailWithException(error);
   }
 }
 
@@ -450,10 +462,8 @@ RTorchCode RunModel(const RTorchModel* model, const RTorchTensor* inputs,
                       std::to_string(num_outputs) + ", nor null arrays");
     }
     return RunChecked(*model, inputs, outputs, error);
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(error);
-  } catch (const std::exception& e) {
-    return Fail(error, RTORCH_INTERNAL, e.what());
+  } catch (...) {
+    return FailWithException(error);
   }
 }
 

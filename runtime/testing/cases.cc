@@ -2,7 +2,7 @@
 
 #include <cstring>
 #include <fstream>
-#include <iterator>
+#include <utility>
 
 #include "rules_torch/dtype.h"
 
@@ -16,6 +16,7 @@ class Reader {
 
   bool Take(void* target, std::size_t size) {
     if (bytes_.size() - at_ < size) return ok_ = false;
+    if (size == 0) return true;  // both addresses may be null
     std::memcpy(target, bytes_.data() + at_, size);
     at_ += size;
     return true;
@@ -36,17 +37,18 @@ class Reader {
       ok_ = false;
       return tensor;
     }
-    std::int64_t stride = 1;
     for (std::int32_t i = 0; i < tensor.abi.rank; ++i) {
       tensor.abi.sizes[i] = Take<std::int64_t>();
       if (tensor.abi.sizes[i] < 0) ok_ = false;
     }
+    std::int64_t stride = 1;
     for (std::int32_t i = tensor.abi.rank; i-- > 0;) {
       tensor.abi.strides[i] = stride;
-      stride *= tensor.abi.sizes[i];
+      if (__builtin_mul_overflow(stride, tensor.abi.sizes[i], &stride)) ok_ = false;
     }
-    const std::int64_t size = stride * DTypeSize(tensor.abi.dtype);
-    if (!ok_ || size < 0 || static_cast<std::size_t>(size) > bytes_.size() - at_) {
+    std::int64_t size = 0;
+    if (__builtin_mul_overflow(stride, DTypeSize(tensor.abi.dtype), &size) || !ok_ ||
+        static_cast<std::size_t>(size) > bytes_.size() - at_) {
       ok_ = false;
       return tensor;
     }
@@ -77,7 +79,15 @@ class Reader {
 StatusOr<std::vector<Case>> ReadCases(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return Status(RTORCH_INVALID_ARGUMENT, path + ": cannot be opened");
-  Reader reader(std::vector<char>(std::istreambuf_iterator<char>(file), {}));
+  std::vector<char> bytes;
+  char block[4096];
+  do {
+    file.read(block, sizeof block);
+    bytes.insert(bytes.end(), block, block + file.gcount());
+  } while (file);
+  // A directory can be opened, but not read.
+  if (file.bad()) return Status(RTORCH_INVALID_ARGUMENT, path + ": cannot be read");
+  Reader reader(std::move(bytes));
   char magic[8] = {};
   reader.Take(magic, sizeof magic);
   std::vector<Case> cases;

@@ -127,6 +127,14 @@ TEST(ReadCasesTest, MissingFile) {
   EXPECT_EQ(cases.status().message(), path + ": cannot be opened");
 }
 
+TEST(ReadCasesTest, Directory) {
+  const std::string path = ::testing::TempDir();
+  const StatusOr<std::vector<Case>> cases = ReadCases(path);
+  ASSERT_FALSE(cases.ok());
+  EXPECT_EQ(cases.status().code(), RTORCH_INVALID_ARGUMENT);
+  EXPECT_EQ(cases.status().message(), path + ": cannot be read");
+}
+
 // Without cases a test would pass and have tested nothing.
 TEST(ReadCasesTest, NoCasesAreAnError) {
   EXPECT_EQ(MessageFor(Writer().Text("RTCASES1").Int32(0).bytes()), kBroken);
@@ -162,8 +170,9 @@ TEST(ReadCasesTest, ImpossibleTensors) {
 }
 
 TEST(ReadCasesTest, SizesAreCheckedOneByOne) {
-  // The product alone would be 1.
+  // The product alone would be 1; in the second case it is 3 * 2^64 + 1.
   EXPECT_EQ(MessageFor(Result(RTORCH_INT8, {-1, -1})), kBroken);
+  EXPECT_EQ(MessageFor(Result(RTORCH_INT8, {7, 0x6db6db6db6db6db7})), kBroken);
 }
 
 // Runs the driver; gives its exit status, and in `printed` what it said.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <new>
 #include <string>
 #include <vector>
@@ -220,6 +221,28 @@ TEST_F(MessagesTest, WrongShape) {
   std::array<float, 3> x{};
   const RTorchTensor input = TensorView<float, 1>(x.data(), {3}).abi();
   ExpectCodes(model_, fake_.api(), &input, 1);
+}
+
+class TooLongToStoreInPlace : public std::exception {
+ public:
+  const char* what() const noexcept override {
+    return "a message that a std::string needs memory for";
+  }
+};
+
+TEST(ExceptionTest, IsReportedWithoutMemory) {
+  const FakeModel fake({}, [](auto...) -> bool {
+    allocations_left = 0;
+    throw TooLongToStoreInPlace();
+  });
+  RTorchModel* model = nullptr;
+  ASSERT_EQ(fake.api().create(&fake.api(), &model, nullptr), RTORCH_OK);
+  RTorchError error{};
+  const RTorchCode code = fake.api().run(model, nullptr, 0, nullptr, 0, &error);
+  allocations_left = -1;
+  EXPECT_EQ(code, RTORCH_INTERNAL);
+  EXPECT_STREQ(error.message, TooLongToStoreInPlace().what());
+  fake.api().destroy(model);
 }
 
 // 4 EiB of elements, all of them the same one: contiguous is out of the question.

@@ -3,6 +3,8 @@
 #include "rules_torch/model.h"
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <new>
 #include <stdexcept>
@@ -154,6 +156,35 @@ TEST_F(ModelTest, RunIntoWantsABufferForEveryOutput) {
   EXPECT_EQ(fake_.runs(), 0);
 }
 
+// Nothing can be written there, so that null is as good as any address.
+TEST(RunIntoTest, TheBufferOfAnEmptyOutputMayBeNull) {
+  std::int64_t found = 0;
+  FakeModel* self = nullptr;
+  FakeModel fake({{}, {{"y", "int8[?]", RTORCH_INT8, {DataDependent()}}}, {}},
+                 [&](auto*, auto* outputs, auto* owned, auto*) {
+                   const std::vector<std::int8_t> y(static_cast<std::size_t>(found));
+                   outputs[0] = self->NewResult(y, {found});
+                   return owned[0] = true;
+                 });
+  self = &fake;
+  const StatusOr<Model> model = Model::Create(&fake.api());
+  RTorchTensor buffer = TensorView<std::int8_t, 1>(nullptr, {0}).abi();
+  const Status status = model->RunInto(nullptr, 0, &buffer, 1);
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(buffer.data, nullptr);
+  EXPECT_EQ(buffer.deleter, nullptr);
+
+  // One of another size than the result's is an error as ever.
+  found = 2;
+  EXPECT_EQ(model->RunInto(nullptr, 0, &buffer, 1).message(),
+            "output 'y': expected int8[?], got int8[0]: the result is int8[2]");
+  EXPECT_EQ(buffer.data, nullptr);
+  buffer.sizes[0] = 2;
+  EXPECT_EQ(model->RunInto(nullptr, 0, &buffer, 1).message(),
+            "output 'y': the buffer is null");
+  EXPECT_EQ(fake.runs(), 2);
+}
+
 TEST_F(ModelTest, RunIntoWritesIntoTheBuffers) {
   const StatusOr<Model> model = Model::Create(&api_);
   std::array<float, 2> y{};
@@ -273,6 +304,14 @@ TEST(FailingModelTest, AnExceptionIsAnError) {
   EXPECT_EQ(status.message(), "oh");
 }
 
+TEST(FailingModelTest, SoIsAnythingElseThatIsThrown) {
+  const Status status = FailingModel([](auto*, auto*, auto*, auto*) -> bool {
+                          throw 7;  // NOLINT: on purpose
+                        }).Run();
+  EXPECT_EQ(status.code(), RTORCH_INTERNAL);
+  EXPECT_EQ(status.message(), "an exception of an unknown type");
+}
+
 TEST(FailingModelTest, OutOfMemoryHasACodeOfItsOwn) {
   const Status status = FailingModel([](auto*, auto*, auto*, auto*) -> bool {
                           throw std::bad_alloc();
@@ -299,6 +338,15 @@ TEST(FailingCreationTest, GivesNoModel) {
   auto* model = reinterpret_cast<RTorchModel*>(&NeverRuns);  // anything but null
   EXPECT_EQ(fake.api().create(&fake.api(), &model, nullptr), RTORCH_INTERNAL);
   EXPECT_EQ(model, nullptr);
+}
+
+TEST(FailingCreationTest, AnExceptionIsAnError) {
+  const FakeModel fake(OneToOne(), &NeverRuns,
+                       []() -> std::string { throw std::runtime_error("oh"); });
+  const StatusOr<Model> made = Model::Create(&fake.api());
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.status().code(), RTORCH_INTERNAL);
+  EXPECT_EQ(made.status().message(), "oh");
 }
 
 TEST(FailingCreationTest, OutOfMemoryHasACodeOfItsOwn) {

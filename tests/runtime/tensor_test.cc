@@ -110,6 +110,21 @@ TEST(TensorViewTest, MayBeEmpty) {
   EXPECT_EQ(empty.abi().data, nullptr);
 }
 
+// More elements than there can be are an error of Run's, not undefined behaviour
+// before it: in a constant, an overflow would not compile.
+TEST(TensorViewTest, MayBeOfAnySize) {
+  constexpr std::int64_t kMany = std::int64_t{1} << 40;
+  constexpr Sizes3 kSizes = {3, kMany, kMany};
+  constexpr Sizes3 kStrides = internal::ContiguousStrides(kSizes);
+  EXPECT_EQ(kStrides[1], kMany);
+  EXPECT_EQ(kStrides[2], 1);
+  constexpr std::int64_t kElements = internal::NumElements(kSizes);
+  float one = 1;
+  const TensorView<float, 3> view(&one, kSizes);
+  EXPECT_EQ(view.strides(), kStrides);
+  EXPECT_EQ(view.num_elements(), kElements);
+}
+
 TEST(TensorViewTest, BecomesAViewOfConstElements) {
   std::array<int, 6> data = {0, 1, 2, 3, 4, 5};
   const TensorView<int, 2> view(data.data(), {3, 2}, {1, 3});

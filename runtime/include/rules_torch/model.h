@@ -45,24 +45,43 @@ class Model {
     return Status();
   }
 
-  // The same, writing every output into the buffer given for it.
+  // The same, writing every output into the buffer given for it. That of an empty
+  // output may be null.
   Status RunInto(const RTorchTensor* inputs, std::int32_t num_inputs,
                  RTorchTensor* outputs, std::int32_t num_outputs) const {
     // Otherwise Run says what is wrong.
     const bool fits = outputs != nullptr && num_outputs == api_->num_outputs;
     for (std::int32_t i = 0; fits && i < num_outputs; ++i) {
-      if (outputs[i].data == nullptr) {
+      if (outputs[i].data == nullptr && !MayBeEmpty(api_->outputs[i], outputs[i])) {
         return Status(
             RTORCH_INVALID_ARGUMENT,
             std::string("output '") + api_->outputs[i].name + "': the buffer is null");
       }
     }
-    return Run(inputs, num_inputs, outputs, num_outputs);
+    // For Run null means: allocate. Any other address does for a buffer that
+    // nothing is written to.
+    for (std::int32_t i = 0; fits && i < num_outputs; ++i) {
+      if (outputs[i].data == nullptr) outputs[i].data = &outputs[i];
+    }
+    Status status = Run(inputs, num_inputs, outputs, num_outputs);
+    for (std::int32_t i = 0; fits && i < num_outputs; ++i) {
+      if (outputs[i].data == &outputs[i]) outputs[i].data = nullptr;
+    }
+    return status;
   }
 
   const RTorchModelApi& api() const { return *api_; }
 
  private:
+  // Whether a buffer has a dimension of size 0 where the output's can be 0.
+  static bool MayBeEmpty(const RTorchTensorSpec& spec, const RTorchTensor& buffer) {
+    if (buffer.rank != spec.rank) return false;
+    for (std::int32_t i = 0; i < spec.rank; ++i) {
+      if (buffer.sizes[i] == 0 && spec.dims[i].min == 0) return true;
+    }
+    return false;
+  }
+
   Model(const RTorchModelApi* api, RTorchModel* model)
       : api_(api), model_(model, api->destroy) {}
 

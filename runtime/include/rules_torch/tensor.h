@@ -15,22 +15,29 @@ namespace rules_torch {
 
 namespace internal {
 
+// Wraps around where std::int64_t would overflow: a view of more elements than
+// there can be is an error for Run to report.
+constexpr std::int64_t Product(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) *
+                                   static_cast<std::uint64_t>(b));
+}
+
 template <std::size_t kRank>
-std::array<std::int64_t, kRank> ContiguousStrides(
+constexpr std::array<std::int64_t, kRank> ContiguousStrides(
     const std::array<std::int64_t, kRank>& sizes) {
   std::array<std::int64_t, kRank> strides{};
   std::int64_t stride = 1;
   for (std::size_t i = kRank; i-- > 0;) {
     strides[i] = stride;
-    stride *= sizes[i];
+    stride = Product(stride, sizes[i]);
   }
   return strides;
 }
 
 template <std::size_t kRank>
-std::int64_t NumElements(const std::array<std::int64_t, kRank>& sizes) {
+constexpr std::int64_t NumElements(const std::array<std::int64_t, kRank>& sizes) {
   std::int64_t count = 1;
-  for (std::int64_t size : sizes) count *= size;
+  for (std::int64_t size : sizes) count = Product(count, size);
   return count;
 }
 
