@@ -202,6 +202,15 @@ def test_failures_leave_old_outputs_as_they_were(write, tool, tmp_path):
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+@pytest.mark.parametrize("content", ["half \ud800 whole", None])
+def test_a_failed_write_changes_nothing(content, tmp_path):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises((UnicodeEncodeError, TypeError)):
+        compile_model._write(str(tmp_path / "file"), content)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "old"
+
+
 def test_an_import_path(write, tool):
     write("libs/layers.py", "SCALE = 3\n")
     write("model.py", "from layers import SCALE\n" + MODEL.replace("\n    ", "\n"))

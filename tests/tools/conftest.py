@@ -86,6 +86,3 @@ def isolated_imports(monkeypatch: pytest.MonkeyPatch) -> None:
         file = getattr(sys.modules[name], "__file__", None) or ""
         if file and any(root in os.path.abspath(file) for root in roots):
             del sys.modules[name]
-
-
-EXPORT = ("--program=OUT/model.pt2", "--signature=OUT/model.json")

@@ -1,13 +1,21 @@
 """Models that cannot be compiled: what the tool says about each."""
 
 import ast
+import operator
 import pathlib
 import re
 
 import pytest
+import torch
+
+from torch_aot import errors
 
 BAD_MODELS = pathlib.Path(__file__).parent / "bad_models"
 OUTPUTS = ("--program=OUT/model.pt2", "--signature=OUT/model.json")
+CODEGEN = (
+    *("codegen", "OUT/model.pt2", "OUT/model.json", "--out=OUT/model"),
+    *("--label=//:model", "--id=model", "--class=Model"),
+)
 
 # By file and entry: words of the message, and words of the fix. Where the error
 # is, the file says itself, in a comment `# error: entry` on the line.
@@ -359,6 +367,10 @@ EXPECTED = {
             "the runtime has no operator aten::bincount",
             "other operators",
         ),
+        "operator_of_a_decomposition": (
+            "the runtime has no operator aten::_linalg_svd",
+            "other operators",
+        ),
         "operator_without_fake": (
             "a custom operator has no fake implementation",
             "register_fake",
@@ -366,6 +378,10 @@ EXPECTED = {
         "mutated_input": ("the model changes its input 'x' in place", "x.clone()"),
         "mutated_view_of_an_input": (
             "the model changes its input 'state_hidden' in place",
+            "x.clone()",
+        ),
+        "mutated_part_of_an_input": (
+            "the model changes its input 'x' in place",
             "x.clone()",
         ),
         "mutated_in_a_branch": (
@@ -376,7 +392,7 @@ EXPECTED = {
 }
 
 # Those that are exported, and fail only when C++ is generated.
-FAIL_AT_CODEGEN = {"operator_without_kernel"}
+FAIL_AT_CODEGEN = {"operator_of_a_decomposition", "operator_without_kernel"}
 
 CASES = [
     (file, entry, what, fix)
@@ -419,10 +435,7 @@ def test_message(file, entry, what, fix, tool, monkeypatch):
     result = tool("export", f"{file}:{entry}", "--import_path=.", *OUTPUTS)
     if entry in FAIL_AT_CODEGEN:
         assert (result.status, result.files) == (0, ["model.json", "model.pt2"])
-        result = tool(
-            *("codegen", "OUT/model.pt2", "OUT/model.json", "--out=OUT/model"),
-            *("--label=//:model", "--id=model", "--class=Model"),
-        )
+        result = tool(*CODEGEN)
         assert result.files == ["model.json", "model.pt2"]
     else:
         assert result.files == []
@@ -442,6 +455,34 @@ def test_message(file, entry, what, fix, tool, monkeypatch):
     assert max(map(len, lines)) <= 100
     assert "Traceback" not in result.output
     assert "draft_export" not in result.output
+
+
+# The operator's schema does not say that it writes the running statistics.
+def test_an_undeclared_change_of_an_input_fails_later(write, tool):
+    write(
+        "model.py",
+        """
+        import torch
+        from torch import nn
+        from torch.nn import functional as F
+        from torch_aot import Model
+
+
+        class Net(nn.Module):
+            def forward(self, x, mean, var):
+                return F.batch_norm(x, mean, var, training=True)
+
+
+        def net():
+            x = torch.randn(3, 4)
+            return Model(Net(), inputs=(x, torch.zeros(4), torch.ones(4)))
+        """,
+    )
+    assert tool("export", "model.py:net", *OUTPUTS).status == 0
+    result = tool(*CODEGEN)
+    assert result.status == 1
+    assert "the model changes its input number 1 in place" in result.text
+    assert result.files == ["model.json", "model.pt2"]
 
 
 def test_a_whole_message(tool, monkeypatch):
@@ -546,7 +587,7 @@ def test_a_long_message_of_torch_is_cut(write, tool):
     )
     result = export_line(write, tool, line)
     lines = result.output.splitlines()
-    assert len(lines) <= 35
+    assert len(lines) <= 20
     assert max(map(len, lines)) <= 100
 
 
@@ -571,6 +612,33 @@ def test_an_error_in_a_package_names_both_lines(write, tool):
     result = tool("export", "model.py:net", "--import_path=site-packages", *OUTPUTS)
     assert result.output.splitlines()[0].startswith("model.py:8: error: ")
     assert "  in site-packages/theirs.py:2: return int(x.sum())\n" in result.output
+
+
+def test_errors_in_graphs_name_the_line_behind_the_node():
+    graph = torch.fx.Graph()
+    node = graph.call_function(operator.truediv, (graph.placeholder("x"), 0))
+    node.meta["stack_trace"] = (
+        'File "models/net.py", line 12, in forward\n    x / 0\n'
+        'File "site-packages/torch/nn/modules/linear.py", line 9, in forward\n'
+    )
+    graph.output(node)
+    interpreter = torch.fx.Interpreter(torch.fx.GraphModule({}, graph))
+    with pytest.raises(ZeroDivisionError) as caught:
+        interpreter.run(1)
+    explained = errors.explain(caught.value, "models/net.py:net")
+    assert explained.where == "models/net.py:12"
+    assert explained.what == "ZeroDivisionError: division by zero"
+
+
+def test_errors_of_ours_within_others_are_found():
+    ours = errors.UserError("no", where="models/net.py:3")
+    try:
+        try:
+            raise ours
+        except errors.UserError as error:
+            raise RuntimeError("wrapped: no") from error
+    except RuntimeError as error:
+        assert errors.explain(error, "models/net.py:net") is ours
 
 
 def test_inner_lines_are_found_through_modules_of_torch(write, tool):

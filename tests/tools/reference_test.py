@@ -246,6 +246,19 @@ def test_state_goes_from_case_to_case():
         assert torch.equal(case.outputs[0], total)
 
 
+def test_cases_are_as_they_were_when_they_were_run():
+    module = Counter()
+    module.total.fill_(5)
+    model = Model(
+        module,
+        inputs=(torch.ones(2),),
+        test_inputs=lambda: [(torch.ones(2),), (module.total,), (torch.ones(2),)],
+    )
+    found = Reader(make(model)).cases()[:3]
+    assert [case.inputs[0].tolist() for case in found] == [[1, 1], [6, 6], [1, 1]]
+    assert [case.outputs[0].tolist() for case in found] == [[6, 6], [12, 12], [13, 13]]
+
+
 def test_the_models_own_cases_come_first():
     model = Model(
         Function(lambda state: state["a"] - state["b"]),

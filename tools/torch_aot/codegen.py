@@ -89,7 +89,7 @@ def generate(
         serialized_extern_kernel_nodes: str | None,
         **_: Any,
     ) -> None:
-        _reject_missing_operators(serialized_extern_kernel_nodes, program, source)
+        _reject_missing_operators(serialized_extern_kernel_nodes, graph, source)
         _reject_mutated_inputs(graph, source)
         raise _Stop(_collect(graph, wrapper_code, kernel_code, name))
 
@@ -194,7 +194,7 @@ def _padded(tensor: torch.Tensor) -> bytes:
 
 
 def _reject_missing_operators(
-    extern_nodes: str | None, program: torch.export.ExportedProgram, source: str
+    extern_nodes: str | None, graph: Any, source: str
 ) -> None:
     """Fails for operators that the generated code would look up by name.
 
@@ -206,7 +206,7 @@ def _reject_missing_operators(
     operators = sorted({n["node"]["target"] for n in json.loads(extern_nodes)["nodes"]})
     raise error_at(
         f"the runtime has no operator {', '.join(operators)}",
-        frames=_frames_of(operators[0], program),
+        frames=_frames_of(operators[0], graph.module),
         where=source,
         fix="write it with other operators. The runtime has those that Inductor "
         "generates code for and those with a C shim in libtorch (aoti_torch_cpu_*), "
@@ -214,10 +214,16 @@ def _reject_missing_operators(
     )
 
 
-def _frames_of(operator: str, program: torch.export.ExportedProgram) -> list[Frame]:
-    """The stack of the first call of an operator; empty if it has none."""
+def _frames_of(operator: str, lowered: torch.fx.GraphModule) -> list[Frame]:
+    """The stack of the first call of an operator; empty if it has none.
+
+    Args:
+        operator: "aten::bincount".
+        lowered: What Inductor lowers; the exported program may have called an
+            operator that is decomposed into this one.
+    """
     target = operator.replace("::", ".")
-    for module in program.graph_module.modules():
+    for module in lowered.modules():
         for node in getattr(getattr(module, "graph", None), "nodes", ()):
             if str(node.target) in (target, f"{target}.default"):
                 return frames_of_node(node)
@@ -225,6 +231,11 @@ def _frames_of(operator: str, program: torch.export.ExportedProgram) -> list[Fra
 
 
 def _reject_mutated_inputs(graph: Any, source: str) -> None:
+    """Fails for the changes that graph_checks does not see.
+
+    No schema declares them (batch_norm's of its running statistics), or they are
+    in a graph of their own (that of torch.autocast).
+    """
     mutated = sorted(graph.mutated_inputs)
     if mutated:
         position = [*graph.graph_input_names].index(mutated[0])

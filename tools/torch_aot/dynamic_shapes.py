@@ -83,7 +83,7 @@ def _flatten(combined: Any, shapes: Any) -> list[Shape]:
 
 
 def _explain_structure(error: Exception, where: str) -> UserError:
-    text = first_lines(error)
+    text = str(error)
     match = re.search(r"must be the arg names \[(.*?)\].*?they are \[(.*?)\]", text)
     if match:
         return UserError(
@@ -104,7 +104,7 @@ def _explain_structure(error: Exception, where: str) -> UserError:
         if match:
             return UserError(match.expand(what), where=where, fix=_STRUCTURE_FIX)
     return UserError(
-        f"dynamic_shapes does not fit the example inputs: {text}",
+        f"dynamic_shapes does not fit the example inputs: {first_lines(error)}",
         where=where,
         fix=_STRUCTURE_FIX,
     )

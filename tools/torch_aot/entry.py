@@ -58,9 +58,7 @@ class Entry:
             model: The model; an error that no line of the user's is to blame for
                 names the line that made it.
         """
-        frames = user_frames(error)
-        frame = innermost(frames)
-        explained = explain(error, frame.where if frame else model.where, frames)
+        explained = explain(error, model.where)
         if explained.fix == FULL_TRACE:
             plain = _plain_error(model)
             if plain is not None:
@@ -207,7 +205,7 @@ class Entry:
                 where=broken.where,
                 stack=[*frames, broken],
             )
-        explained = explain(error, where, frames)
+        explained = explain(error, where)
         if explained.fix != FULL_TRACE:
             return explained
         what = f"{doing} {type(error).__name__}: {first_lines(error) or 'no message'}"

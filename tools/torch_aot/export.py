@@ -29,7 +29,6 @@ from torch_aot.errors import (
     first_lines,
     portable_path,
     shorten_path,
-    user_frame,
 )
 from torch_aot.model import Model
 
@@ -545,7 +544,7 @@ def save(program: torch.export.ExportedProgram, path: str, where: str) -> None:
         except OSError:
             raise
         except Exception as error:
-            raise explain(error, user_frame(error) or where) from error
+            raise explain(error, where) from error
         os.replace(temporary, path)
 
 

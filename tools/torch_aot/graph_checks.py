@@ -112,7 +112,8 @@ class _Effects:
             if alias.is_write:
                 for changed in _nodes(value):
                     self._change(changed, node)
-            if any(
+            # `Tensor(a -> *)`: the result is a list of views, as split's is.
+            if "*" in alias.after_set or any(
                 returned.alias_info
                 and returned.alias_info.before_set & alias.before_set
                 for returned in schema.returns

@@ -37,6 +37,14 @@ def operator_without_kernel() -> Model:
     return Model(Net(), inputs=(torch.tensor([1, 2, 3]),))
 
 
+def operator_of_a_decomposition() -> Model:
+    class Net(nn.Module):
+        def forward(self, x):
+            return torch.linalg.svd(x)[1]  # error: operator_of_a_decomposition
+
+    return Model(Net(), inputs=(torch.randn(2, 4),))
+
+
 def operator_without_fake() -> Model:
     class Net(nn.Module):
         def forward(self, x):
@@ -62,6 +70,16 @@ def mutated_view_of_an_input() -> Model:
             return row.sum()
 
     return Model(Net(), inputs=({"hidden": torch.randn(2, 4)},))
+
+
+def mutated_part_of_an_input() -> Model:
+    class Net(nn.Module):
+        def forward(self, x):
+            first, _ = x.split(1)
+            first.mul_(2)  # error: mutated_part_of_an_input
+            return x + 1
+
+    return Model(Net(), inputs=(torch.randn(2, 4),))
 
 
 def mutated_in_a_branch() -> Model:
