@@ -28,6 +28,10 @@ cc_torch_library(
 
 Any C++ target may depend on `:resnet` and include `"models/resnet.h"`.
 
+Triton kernels take two as well: `triton_library` names the Python file,
+`cc_triton_library` compiles instantiations of its kernels, which `triton_kernel`
+declares, to machine code for GPUs, on a builder that has none.
+
 `rules/defs.bzl` is all that users load; `rules/private/` may change without notice.
 """
 
@@ -36,12 +40,18 @@ load(
     _TorchCodegenInfo = "TorchCodegenInfo",
     _TorchModelInfo = "TorchModelInfo",
     _TorchRuntimeInfo = "TorchRuntimeInfo",
+    _TritonCodegenInfo = "TritonCodegenInfo",
+    _TritonInfo = "TritonInfo",
 )
-load("//rules:toolchains.bzl", _torch_toolchain = "torch_toolchain")
+load("//rules:toolchains.bzl", _torch_toolchain = "torch_toolchain", _triton_toolchain = "triton_toolchain")
 load("//rules/private:cc_torch_library.bzl", _cc_torch_library = "cc_torch_library")
 load("//rules/private:cc_torch_shared_library.bzl", _cc_torch_shared_library = "cc_torch_shared_library")
+load("//rules/private:cc_triton_library.bzl", _cc_triton_library = "cc_triton_library")
 load("//rules/private:torch_model.bzl", _torch_model = "torch_model")
 load("//rules/private:torch_model_test.bzl", _torch_model_test = "torch_model_test")
+load("//rules/private:triton_kernel.bzl", _triton_kernel = "triton_kernel")
+load("//rules/private:triton_library.bzl", _triton_library = "triton_library")
+load("//rules/private:triton_tuner.bzl", _triton_tuner = "triton_tuner")
 
 # Rules.
 torch_model = _torch_model
@@ -49,8 +59,17 @@ cc_torch_library = _cc_torch_library
 cc_torch_shared_library = _cc_torch_shared_library
 torch_model_test = _torch_model_test
 torch_toolchain = _torch_toolchain
+triton_library = _triton_library
+cc_triton_library = _cc_triton_library
+triton_tuner = _triton_tuner
+triton_toolchain = _triton_toolchain
+
+# What cc_triton_library's `kernels` is made of.
+triton_kernel = _triton_kernel
 
 # Providers.
 TorchModelInfo = _TorchModelInfo
 TorchCodegenInfo = _TorchCodegenInfo
 TorchRuntimeInfo = _TorchRuntimeInfo
+TritonInfo = _TritonInfo
+TritonCodegenInfo = _TritonCodegenInfo

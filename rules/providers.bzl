@@ -31,3 +31,28 @@ TorchRuntimeInfo = provider(
         "backend": "CcInfo: the headers and libraries behind the seam, for generated code alone.",
     },
 )
+
+TritonInfo = provider(
+    doc = "Triton kernels in Python: what `triton_library` makes.",
+    fields = {
+        "source": "File: the Python file that holds the kernels.",
+        "sources": "depset of Files: what importing it reads.",
+        "arguments": "list of strings: the tool's flags that make its imports found.",
+    },
+)
+
+TritonCodegenInfo = provider(
+    doc = "What was generated from kernels: what `cc_triton_library` compiled.",
+    fields = {
+        "id": "string: a C identifier, unique to the target; every C symbol starts with it.",
+        "kernels": "list of strings: the declarations, as `triton_kernel` returned them.",
+        "architectures": "list of strings: what they were compiled for, `sm_90`.",
+        "triton": "TritonInfo: the Python source.",
+        "tuning": "File: the tuning table, or None.",
+        "header": "File: the public C++ header.",
+        "include": "string: how the header is included, `kernels/softmax.h`.",
+        "source": "File: the C++ source.",
+        "images": "File: the machine code, embedded as it is.",
+        "manifest": "File: every instantiation with its signature, constexprs and resources, as JSON.",
+    },
+)

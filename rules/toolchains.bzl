@@ -3,7 +3,9 @@
 There are two toolchain types, since the halves run in different places:
 `//rules:compiler_toolchain_type` runs on the exec platform and holds the tool
 that exports and generates; `//rules:runtime_toolchain_type` is for the target
-platform and holds what generated code links.
+platform and holds what generated code links. Kernels have a third,
+`//rules:triton_toolchain_type`: they are compiled by Triton, without torch, and
+run on the GPU's driver alone.
 """
 
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
@@ -11,6 +13,7 @@ load("//rules:providers.bzl", "TorchRuntimeInfo")
 
 COMPILER_TOOLCHAIN_TYPE = Label("//rules:compiler_toolchain_type")
 RUNTIME_TOOLCHAIN_TYPE = Label("//rules:runtime_toolchain_type")
+TRITON_TOOLCHAIN_TYPE = Label("//rules:triton_toolchain_type")
 
 def _torch_toolchain_impl(ctx):
     runtime = None
@@ -83,6 +86,41 @@ The `ToolchainInfo` has the fields `compiler` (FilesToRunProvider) and `runtime`
         "backend": attr.label(
             doc = "The target half: the headers that AOTInductor's code includes, and the libraries that it calls.",
             providers = [CcInfo],
+        ),
+    },
+)
+
+def _triton_toolchain_impl(ctx):
+    return [platform_common.ToolchainInfo(compiler = ctx.attr.compiler[DefaultInfo].files_to_run)]
+
+triton_toolchain = rule(
+    implementation = _triton_toolchain_impl,
+    doc = """A Triton installation, for `cc_triton_library`.
+
+To bring another Triton, declare one of these and register it before
+rules_torch's own:
+
+```starlark
+triton_toolchain(
+    name = "my_triton",
+    compiler = ":my_compile_kernels",  # a py_binary of tools/compile_model.py
+)
+
+toolchain(
+    name = "my_triton_toolchain",
+    toolchain = ":my_triton",
+    toolchain_type = "@rules_torch//rules:triton_toolchain_type",
+)
+```
+
+The `ToolchainInfo` has the field `compiler` (FilesToRunProvider).
+""",
+    attrs = {
+        "compiler": attr.label(
+            cfg = "exec",
+            doc = "A binary with the command line of `tools/compile_model.py` and Triton among its deps.",
+            executable = True,
+            mandatory = True,
         ),
     },
 )

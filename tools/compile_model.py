@@ -1,4 +1,4 @@
-"""Compiles a PyTorch model ahead of time, one stage a command.
+"""Compiles PyTorch models and Triton kernels ahead of time, one stage a command.
 
 By hand, from the repository's root, in an environment with torch:
 
@@ -9,7 +9,16 @@ By hand, from the repository's root, in an environment with torch:
 
 The second writes /tmp/mlp.h and, beside it, the sources, the weights and a
 manifest; the C++ compiler does the rest.
-Under Bazel the rules torch_model and cc_torch_library call the same commands.
+Kernels take two stages as well, and need Triton, but no torch and no GPU:
+
+    python tools/compile_model.py kernel examples/hello_kernel/scale.py \\
+        --label=//examples/hello_kernel:scale --architecture=sm_90 --out=/tmp/scale.sm_90 \\
+        --declaration='{"function": "scale", ...}'
+    python tools/compile_model.py launcher /tmp/scale.sm_90 --out=/tmp/scale \\
+        --label=//examples/hello_kernel:scale --id=scale --name=Scale --include=scale.h
+
+Under Bazel the rules torch_model, cc_torch_library and cc_triton_library call the same
+commands.
 """
 
 from __future__ import annotations
@@ -36,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     from torch_aot.errors import UserError
 
     try:
-        with contextlib.nullcontext() if args.full_trace else _quiet():
+        with contextlib.nullcontext() if args.full_trace else args.quiet():
             args.run(args)
     except UserError as error:
         if args.full_trace:
@@ -90,6 +99,58 @@ def _reference(args: argparse.Namespace) -> None:
     _write(args.out, cases)
 
 
+def _kernel(args: argparse.Namespace) -> None:
+    from triton_aot import architectures, compile, declaration, tuning
+    from triton_aot.images import pack
+
+    declared = declaration.parse(args.declaration, args.label)
+    session = compile.Session(
+        args.source,
+        architectures.parse(args.architecture, args.label),
+        args.label,
+        line_info=args.line_info,
+    )
+    if args.candidates:
+        candidates = session.compile_candidates(declared)
+        compiled = [image for each in candidates for image in each]
+    else:
+        table = tuning.read(args.tuning) if args.tuning else {}
+        compiled = session.compile(declared, table, args.tuning)
+    blob, contents = pack(compiled, args.architecture, args.source, args.declaration)
+    _write(args.out + ".images", blob)
+    _write(args.out + ".json", contents)
+
+
+def _launcher(args: argparse.Namespace) -> None:
+    from triton_aot import launcher
+
+    library = launcher.Library.read(args.compiled, args.label)
+    target = launcher.Target(
+        args.label, args.id, args.name, args.namespace, args.include, library.source
+    )
+    launcher.check(target, library.compiled)
+    outputs = {
+        ".h": launcher.header(target, library),
+        ".cc": launcher.source(target, library),
+        ".images.bin": library.blob,
+        ".manifest.json": launcher.manifest(target, library),
+    }
+    for suffix, content in outputs.items():
+        _write(args.out + suffix, content)
+
+
+def _tuner(args: argparse.Namespace) -> None:
+    from triton_aot import tuner, tuning
+
+    table = tuning.read(args.tuning)
+    library = tuner.Library.read(args.compiled, args.label)
+    _write(
+        args.out + ".cc",
+        tuner.source(args.label, args.id, library, table, args.tuning),
+    )
+    _write(args.out + ".images.bin", library.blob)
+
+
 def _read_signature(path: str) -> Signature:
     from torch_aot.errors import UserError
     from torch_aot.signature import Signature
@@ -119,9 +180,14 @@ def _write(path: str, content: str | bytes) -> None:
     """Writes a file whole or not at all."""
     temporary = f"{path}.partial"
     mode, encoding = ("wb", None) if isinstance(content, bytes) else ("w", "utf-8")
-    with open(temporary, mode, encoding=encoding) as file:
-        file.write(content)
-    os.replace(temporary, path)
+    try:
+        with open(temporary, mode, encoding=encoding) as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
+        raise
 
 
 @contextlib.contextmanager
@@ -157,11 +223,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     stages = parser.add_subparsers(title="stages", required=True, metavar="STAGE")
 
-    def stage(name: str, run: object, text: str) -> argparse.ArgumentParser:
+    def stage(
+        name: str, run: object, text: str, quiet: object = _quiet
+    ) -> argparse.ArgumentParser:
         added = stages.add_parser(name, help=text, description=text)
-        added.set_defaults(run=run)
+        added.set_defaults(run=run, quiet=quiet)
         added.add_argument(
-            "--full_trace", action="store_true", help="print PyTorch's whole report"
+            "--full_trace",
+            action="store_true",
+            help="print PyTorch's or Triton's whole report",
         )
         added.add_argument(
             "--import_path",
@@ -226,6 +296,75 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--out", required=True, metavar="FILE", help="to write")
     added.add_argument("--cases", type=int, default=3, help="random cases [3]")
     added.add_argument("--test_seed", type=int, default=1, help="of random cases [1]")
+
+    added = stage(
+        "kernel",
+        _kernel,
+        "instantiations of a Triton kernel to machine code for one GPU architecture",
+        quiet=contextlib.nullcontext,
+    )
+    added.add_argument("source", metavar="FILE.py", help="holds the kernel")
+    added.add_argument("--label", required=True, help="what the library is called")
+    added.add_argument(
+        "--declaration",
+        action="append",
+        required=True,
+        metavar="JSON",
+        help="what triton_kernel() returned; may be repeated",
+    )
+    added.add_argument(
+        "--architecture", required=True, help="sm_90, compute_80 (PTX), gfx942, ..."
+    )
+    added.add_argument("--tuning", default="", metavar="FILE.json", help="tuning table")
+    added.add_argument(
+        "--candidates",
+        action="store_true",
+        help="compile all configurations of @triton.autotune, for the stage tuner",
+    )
+    added.add_argument(
+        "--line_info",
+        action="store_true",
+        help="let profilers and debuggers show the kernel's source lines",
+    )
+    added.add_argument(
+        "--out", required=True, metavar="PREFIX", help="of .images and .json, to write"
+    )
+
+    added = stage(
+        "launcher",
+        _launcher,
+        "compiled kernels to the C++ that launches them",
+        quiet=contextlib.nullcontext,
+    )
+    added.add_argument(
+        "compiled", nargs="+", metavar="PREFIX", help="from kernel, what --out was"
+    )
+    added.add_argument("--label", required=True, help="what the library is called")
+    added.add_argument("--id", required=True, help="a C identifier unique to the label")
+    added.add_argument("--name", required=True, help="of the function Load<name>")
+    added.add_argument("--namespace", default="", help="of the C++ functions")
+    added.add_argument("--include", required=True, help="how the header is included")
+    added.add_argument(
+        "--out", required=True, metavar="PREFIX", help="of files to write"
+    )
+
+    added = stage(
+        "tuner",
+        _tuner,
+        "compiled candidates to the C++ that measures them",
+        quiet=contextlib.nullcontext,
+    )
+    added.add_argument(
+        "compiled", nargs="+", metavar="PREFIX", help="from kernel --candidates"
+    )
+    added.add_argument("--label", required=True, help="what the tuner is called")
+    added.add_argument("--id", required=True, help="a C identifier unique to the label")
+    added.add_argument(
+        "--tuning", required=True, metavar="FILE.json", help="the table to write anew"
+    )
+    added.add_argument(
+        "--out", required=True, metavar="PREFIX", help="of .cc and .images.bin, to write"
+    )
     return parser
 
 

@@ -18,21 +18,31 @@ TOOL_ATTRS = {
     "_full_trace": attr.label(default = "//rules:full_trace", providers = [BuildSettingInfo]),
 }
 
-def run_tool(ctx, *, stage, arguments, inputs, outputs, mnemonic, progress_message):
+def run_tool(
+        ctx,
+        *,
+        stage,
+        arguments,
+        inputs,
+        outputs,
+        mnemonic,
+        progress_message,
+        toolchain_type = COMPILER_TOOLCHAIN_TYPE):
     """Declares an action that runs one stage of the tool.
 
     Args:
-      ctx: the rule's context; the rule needs TOOL_ATTRS and the compiler toolchain.
+      ctx: the rule's context; the rule needs TOOL_ATTRS and the toolchain.
       stage: string; the tool's command.
       arguments: list of strings and Args.
       inputs: depset or list of Files.
       outputs: list of Files.
       mnemonic: string.
       progress_message: string.
+      toolchain_type: Label; the toolchain whose `compiler` is run.
     """
-    compiler = ctx.toolchains[COMPILER_TOOLCHAIN_TYPE].compiler
+    compiler = ctx.toolchains[toolchain_type].compiler
     if not compiler:
-        fail("the toolchain registered as {} has no 'compiler'".format(COMPILER_TOOLCHAIN_TYPE))
+        fail("the toolchain registered as {} has no 'compiler'".format(toolchain_type))
     flags = ctx.actions.args()
     flags.add(stage)
     if ctx.attr._full_trace[BuildSettingInfo].value:
@@ -45,5 +55,5 @@ def run_tool(ctx, *, stage, arguments, inputs, outputs, mnemonic, progress_messa
         env = _ENV,
         mnemonic = mnemonic,
         progress_message = progress_message,
-        toolchain = COMPILER_TOOLCHAIN_TYPE,
+        toolchain = toolchain_type,
     )

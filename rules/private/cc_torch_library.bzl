@@ -7,6 +7,7 @@ load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TorchCodegenInfo", "TorchModelInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE", "RUNTIME_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
+load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
 load("//rules/private:isa.bzl", "ISAS", "resolve_isa")
 load("//rules/private:names.bzl", "camel_case", "label_text", "model_id", "package_namespace")
 
@@ -71,7 +72,6 @@ _ATTRS = {
         values = ["auto"] + sorted(ISAS),
     ),
     "_isa": attr.label(default = "//rules:isa", providers = [BuildSettingInfo]),
-    "_weights_source": attr.label(allow_single_file = True, default = "//runtime:internal/weights.S"),
 }
 
 # Kernels are compiled to match what PyTorch computes: no contraction into fused
@@ -121,7 +121,7 @@ def _compile(ctx, codegen, *, isa, toolchain, features, runtime):
     model_source, kernels_source = codegen.sources
     private = [runtime.interface.compilation_context, runtime.backend.compilation_context]
 
-    def compile(part, source, flags, contexts = private, additional_inputs = []):
+    def compile(part, source, flags):
         _, outputs = cc_common.compile(
             name = "{}.{}".format(ctx.label.name, part),
             actions = ctx.actions,
@@ -129,23 +129,20 @@ def _compile(ctx, codegen, *, isa, toolchain, features, runtime):
             feature_configuration = features,
             srcs = [source],
             user_compile_flags = flags,
-            compilation_contexts = contexts,
-            additional_inputs = additional_inputs,
+            compilation_contexts = private,
         )
         return outputs
 
     objects = cc_common.merge_compilation_outputs(compilation_outputs = [
         compile("model", model_source, _MODEL_FLAGS + ([] if debug else ["-O1", "-DNDEBUG"])),
         compile("kernels", kernels_source, _KERNEL_FLAGS + ISAS[isa] + ([] if debug else ["-O3", "-DNDEBUG"])),
-        compile(
-            "weights",
-            ctx.file._weights_source,
-            [
-                "-DWEIGHTS_FILE=\"{}\"".format(codegen.weights.path),
-                "-DWEIGHTS_SYMBOL={}_weights".format(codegen.id),
-            ],
-            contexts = [],
-            additional_inputs = [codegen.weights],
+        embed(
+            ctx,
+            name = ctx.label.name + ".weights",
+            file = codegen.weights,
+            symbol = codegen.id + "_weights",
+            toolchain = toolchain,
+            features = features,
         ),
     ])
     public, _ = cc_common.compile(
@@ -210,7 +207,7 @@ def _cc_torch_library_impl(ctx):
 cc_torch_library = rule(
     implementation = _cc_torch_library_impl,
     doc = _DOC,
-    attrs = _ATTRS | TOOL_ATTRS,
+    attrs = _ATTRS | EMBED_ATTRS | TOOL_ATTRS,
     fragments = ["cpp"],
     provides = [CcInfo, TorchCodegenInfo],
     toolchains = [COMPILER_TOOLCHAIN_TYPE, RUNTIME_TOOLCHAIN_TYPE] + use_cc_toolchain(),

@@ -4,6 +4,7 @@ load("@rules_python//python:defs.bzl", "PyInfo")
 load("//rules:providers.bzl", "TorchModelInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
+load("//rules/private:python.bzl", "import_paths", "python_files")
 
 _DOC = """Exports a PyTorch model.
 
@@ -69,16 +70,6 @@ _ATTRS = {
     ),
 }
 
-def _import_paths(ctx):
-    """Directories, from the execution root, that Python imports are looked up in."""
-    roots = [".", ctx.bin_dir.path]
-    for path in depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps]).to_list():
-        repository, _, rest = path.partition("/")
-        if repository != ctx.workspace_name:
-            rest = "external/" + path
-        roots += [rest, ctx.bin_dir.path + "/" + rest]
-    return roots
-
 def _torch_model_impl(ctx):
     if not ctx.attr.entry:
         fail("must name a function of {}".format(ctx.file.src.short_path), attr = "entry")
@@ -86,13 +77,12 @@ def _torch_model_impl(ctx):
     signature = ctx.actions.declare_file(ctx.label.name + ".json")
     sources = depset(
         [ctx.file.src] + ctx.files.data + ctx.files.weights,
-        transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps] +
-                     [dep[DefaultInfo].default_runfiles.files for dep in ctx.attr.deps],
+        transitive = [python_files(ctx.attr.deps)],
     )
     entry = "{}:{}".format(ctx.file.src.path, ctx.attr.entry)
     arguments = ["--seed={}".format(ctx.attr.seed)]
     arguments += ["--weights=" + file.path for file in ctx.files.weights]
-    arguments += ["--import_path=" + path for path in _import_paths(ctx)]
+    arguments += ["--import_path=" + path for path in import_paths(ctx, ctx.attr.deps)]
 
     outputs = ctx.actions.args()
     outputs.add(program, format = "--program=%s")

@@ -108,7 +108,7 @@ class AotiBackend {
   static constexpr Backend Table() { return {&Create, &Destroy, &Run}; }
 
  private:
-  static void* Create(const Weights& weights, std::string* error) {
+  static void* Create(const Blob& weights, std::string* error) {
     try {
       return new AotiBackend(weights);
     } catch (const std::exception& e) {
@@ -134,7 +134,7 @@ class AotiBackend {
     return false;
   }
 
-  explicit AotiBackend(const Weights& weights)
+  explicit AotiBackend(const Blob& weights)
       : weights_{weights.begin, weights.begin + weights.size},
         model_(std::make_shared<ConstantMap>(),
                std::make_shared<std::vector<ConstantHandle>>(), "cpu", std::nullopt) {

@@ -7,20 +7,15 @@
 #include <string>
 
 #include "rules_torch/abi.h"
+#include "runtime/internal/blob.h"
 
 namespace rules_torch::internal {
-
-// A model's read-only data in the binary's image; weights.S defines it.
-struct Weights {
-  const std::uint8_t* begin;  // aligned to 64 bytes
-  std::uint64_t size;
-};
 
 // One generated model. None of the functions throws.
 struct Backend {
   // Returns an instance that uses `weights` where they lie, or nullptr and the
   // reason.
-  void* (*create)(const Weights& weights, std::string* error);
+  void* (*create)(const Blob& weights, std::string* error);
 
   void (*destroy)(void* instance);
 
@@ -36,7 +31,7 @@ struct Backend {
 // What RTorchModelApi.definition points to.
 struct Definition {
   const Backend* backend;
-  const Weights* weights;
+  const Blob* weights;
 };
 
 // RTorchModelApi's functions, the same for every model.

@@ -247,7 +247,7 @@ def _isa_test(isa, march, define, config_settings = {}):
             asserts.equals(env, ["-march=" + march], flags)
             defines = [arg for arg in action.argv if arg.startswith("-DCPU_CAPABILITY")]
             asserts.equals(env, [define] if define else [], defines)
-        for source in ["library.model.cc", "weights.S"]:
+        for source in ["library.model.cc", "embed.S"]:
             for action in compile_actions(env, source):
                 assert_lacks(env, action.argv, "-march")
                 assert_lacks(env, action.argv, "CPU_CAPABILITY")
@@ -333,7 +333,7 @@ _rounds_as_eager_test = analysistest.make(_rounds_as_eager_impl)
 def _weights_input_impl(ctx):
     """New weights of the same shapes compile nothing: they are assembled, and linked."""
     env = analysistest.begin(ctx)
-    for action in compile_actions(env, "weights.S"):
+    for action in compile_actions(env, "embed.S"):
         assert_contains(env, names(action.inputs), "library.weights.bin")
     for source in ["library.kernels.cc", "library.model.cc"]:
         for action in compile_actions(env, source):
@@ -349,7 +349,7 @@ def _parts_compiled_apart_impl(ctx):
     for source, others in {
         "library.kernels.cc": ["library.model.cc"],
         "library.model.cc": ["library.kernels.cc"],
-        "weights.S": ["library.model.cc", "library.kernels.cc"],
+        "embed.S": ["library.model.cc", "library.kernels.cc"],
     }.items():
         for action in compile_actions(env, source):
             for other in others:
@@ -363,12 +363,12 @@ def _symbols_impl(ctx):
     env = analysistest.begin(ctx)
     target = analysistest.target_under_test(env)
     symbol = target[TorchCodegenInfo].id + "_weights"
-    for action in compile_actions(env, "weights.S"):
-        assert_contains(env, action.argv, "-DWEIGHTS_SYMBOL=" + symbol)
+    for action in compile_actions(env, "embed.S"):
+        assert_contains(env, action.argv, "-DEMBED_SYMBOL=" + symbol)
         assert_contains(
             env,
             action.argv,
-            "-DWEIGHTS_FILE=\"{}\"".format(target[TorchCodegenInfo].weights.path),
+            "-DEMBED_FILE=\"{}\"".format(target[TorchCodegenInfo].weights.path),
         )
     return analysistest.end(env)
 

@@ -81,7 +81,7 @@ int FakeModel::live_results() const {
                     [](const auto& result) { return result->deletions == 0; }));
 }
 
-void* FakeModel::Create(const internal::Weights& weights, std::string* error) {
+void* FakeModel::Create(const internal::Blob& weights, std::string* error) {
   auto* model = reinterpret_cast<FakeModel*>(const_cast<std::uint8_t*>(weights.begin));
   if (model->creation_) *error = model->creation_();
   if (!error->empty()) return nullptr;

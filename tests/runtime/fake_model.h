@@ -80,7 +80,7 @@ class FakeModel {
     std::atomic<int> deletions{0};
   };
 
-  static void* Create(const internal::Weights& weights, std::string* error);
+  static void* Create(const internal::Blob& weights, std::string* error);
   static void Destroy(void* instance);
   static bool Run(void* instance, const RTorchTensor* inputs, RTorchTensor* outputs,
                   bool* owned, std::string* error);
@@ -93,7 +93,7 @@ class FakeModel {
   const std::vector<RTorchTensorSpec> inputs_;
   const std::vector<RTorchTensorSpec> outputs_;
   const internal::Backend backend_;
-  const internal::Weights weights_;
+  const internal::Blob weights_;
   const internal::Definition definition_;
   const RTorchModelApi api_;
 

@@ -223,8 +223,8 @@ constexpr rules_torch::internal::Backend kBackend =
 
 extern "C" {{
 
-// Defined by weights.S.
-extern const rules_torch::internal::Weights {target.id}_weights
+// Defined by embed.S.
+extern const rules_torch::internal::Blob {target.id}_weights
     __attribute__((visibility("hidden")));
 
 const RTorchModelApi* {target.id}_api(void) {{

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
+import importlib.util
 import linecache
 import os
 import re
@@ -12,15 +13,16 @@ import sysconfig
 import textwrap
 import traceback
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 _WIDTH = 100
 _MAX_STACK = 4  # frames shown beside the one that the error is at
-_OWN_DIR = os.path.dirname(os.path.abspath(__file__))
-_OWN_FILES = {os.path.join(os.path.dirname(_OWN_DIR), "compile_model.py")}
+_TOOLS_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_OWN_DIRS = tuple(os.path.join(_TOOLS_DIR, name, "") for name in ("torch_aot", "triton_aot"))
+_OWN_FILES = {os.path.join(_TOOLS_DIR, "compile_model.py")}
 _PACKAGES = f"site-packages{os.sep}"
-_TORCH_PACKAGES = {"torch", "functorch", "mpmath", "networkx", "numpy", "sympy"}
+_TORCH_PACKAGES = {"torch", "functorch", "mpmath", "networkx", "numpy", "sympy", "triton"}
 
 FULL_TRACE = (
     "to see PyTorch's whole report, run again with --full_trace "
@@ -172,16 +174,20 @@ def is_user_file(path: str) -> bool:
     if not path.endswith(".py") or path.startswith("<") or _PACKAGES in path:
         return False
     path = os.path.abspath(path)
-    if path in _OWN_FILES or path.startswith(_OWN_DIR + os.sep):
+    if path in _OWN_FILES or path.startswith(_OWN_DIRS):
         return False
-    return not path.startswith((*_standard_library(), _torch_dir()))
+    return not path.startswith((*_standard_library(), *_package_dirs()))
 
 
 @functools.cache
-def _torch_dir() -> str:
-    import torch
-
-    return os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+def _package_dirs() -> tuple[str, ...]:
+    """Where torch and Triton are, of those that there are."""
+    specs = [importlib.util.find_spec(name) for name in ("torch", "triton")]
+    return tuple(
+        os.path.dirname(os.path.abspath(spec.origin)) + os.sep
+        for spec in specs
+        if spec and spec.origin
+    )
 
 
 def _is_library_file(path: str) -> bool:
@@ -201,15 +207,11 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def user_frames(
-    error: BaseException, is_user_file: Callable[[str], bool] = is_user_file
-) -> list[Frame]:
+def user_frames(error: BaseException) -> list[Frame]:
     """Finds the lines of the user's code that an error passed through.
 
     Args:
         error: An exception; its causes are searched too, until one has any.
-        is_user_file: Tells whether a path is the user's. What is_user_file
-            above rejects is not, whatever this says.
 
     Returns:
         The frames, outermost first, the last of them the user's. If that one
@@ -219,37 +221,21 @@ def user_frames(
         frames = [
             frame
             for frame in _frames(current)
-            if _is_library_file(frame.path) or _is_users(frame.path, is_user_file)
+            if _is_library_file(frame.path) or is_user_file(frame.path)
         ]
         last = max(
-            (i for i, f in enumerate(frames) if _is_users(f.path, is_user_file)),
+            (i for i, frame in enumerate(frames) if is_user_file(frame.path)),
             default=None,
         )
         if last is not None:
-            users = [f for f in frames[:last] if _is_users(f.path, is_user_file)]
+            users = [frame for frame in frames[:last] if is_user_file(frame.path)]
             return [*users, frames[last], *frames[-1:][: len(frames) - 1 - last]]
     return []
-
-
-def user_frame(
-    error: BaseException, is_user_file: Callable[[str], bool] = is_user_file
-) -> str:
-    """Finds the innermost line of the user's code that an error passed through.
-
-    Returns:
-        "path:line", or an empty string.
-    """
-    frame = innermost(user_frames(error, is_user_file))
-    return frame.where if frame else ""
 
 
 def innermost(frames: Sequence[Frame]) -> Frame | None:
     """The user's innermost frame among those of user_frames."""
     return next((f for f in reversed(frames) if is_user_file(f.path)), None)
-
-
-def _is_users(path: str, given: Callable[[str], bool]) -> bool:
-    return is_user_file(path) and given(path)
 
 
 def _frames(error: BaseException) -> Iterator[Frame]:
@@ -303,7 +289,7 @@ def error_at(
     )
 
 
-def first_lines(error: BaseException, count: int = 6) -> str:
+def first_lines(error: BaseException, count: int = 5) -> str:
     """The start of an exception's message, without torch's standing advice."""
     lines = []
     for line in str(error).splitlines():
@@ -311,7 +297,7 @@ def first_lines(error: BaseException, count: int = 6) -> str:
             break
         if line.strip() and not re.match(_BOILERPLATE_LINE, line.strip()):
             lines.append(re.sub(_BOILERPLATE_WORDS, "", line).strip())
-    return "\n".join(textwrap.shorten(line, 300) for line in lines[:count])
+    return "\n".join(textwrap.shorten(line, 200) for line in lines[:count])
 
 
 # What torch adds to messages for the readers of its own logs.
@@ -454,13 +440,12 @@ _KNOWN = [
 ]
 
 
-def explain(error: BaseException, where: str, stack: Sequence[Frame] = ()) -> UserError:
+def explain(error: BaseException, where: str) -> UserError:
     """Turns an exception of torch.export or AOTInductor into a UserError.
 
     Args:
         error: The exception.
-        where: The user's file and line, from user_frame.
-        stack: From user_frames.
+        where: What to name if no line of the user's is to blame.
 
     Returns:
         An error in the terms of the table above; for one that it does not
@@ -469,7 +454,9 @@ def explain(error: BaseException, where: str, stack: Sequence[Frame] = ()) -> Us
     for current in chain(error):
         if isinstance(current, UserError):  # Inductor wraps what we raise within it
             return current
-    stack = stack or user_frames(error)
+    stack: Sequence[Frame] = user_frames(error)
+    frame = innermost(stack)
+    where = frame.where if frame else where
     for current in chain(error):
         if _is_data_dependent(current):
             return _explain_data_dependence(current, where, stack)

@@ -51,7 +51,9 @@ typedef enum RTorchCode {
   RTORCH_OK = 0,
   RTORCH_INVALID_ARGUMENT = 3,   /* the message names the argument */
   RTORCH_RESOURCE_EXHAUSTED = 8, /* out of memory */
-  RTORCH_INTERNAL = 13           /* the model or its runtime failed */
+  RTORCH_UNIMPLEMENTED = 12,     /* not compiled for this GPU */
+  RTORCH_INTERNAL = 13,          /* the model, its runtime or a driver failed */
+  RTORCH_UNAVAILABLE = 14        /* no GPU or no driver that can be used */
 } RTorchCode;
 
 typedef struct RTorchError {

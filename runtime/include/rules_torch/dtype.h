@@ -81,6 +81,17 @@ struct bfloat16 {
   }
 };
 
+// Eight-bit floats, stored as their bits, for kernels that take them; nothing here
+// converts them. E4M3FN has 4 bits of exponent, 3 of fraction, NaN and no infinity
+// (Triton's fp8e4nv); E5M2 is the upper half of a float16 (Triton's fp8e5). The
+// names are PyTorch's.
+struct float8_e4m3fn {
+  std::uint8_t bits = 0;
+};
+struct float8_e5m2 {
+  std::uint8_t bits = 0;
+};
+
 // Maps a C++ element type to its RTorchDType.
 template <typename T>
 struct DTypeOf;

@@ -1,0 +1,238 @@
+"""cc_triton_library: Triton kernels become a C++ library."""
+
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
+load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
+load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
+load("//rules:providers.bzl", "TritonCodegenInfo", "TritonInfo")
+load("//rules:toolchains.bzl", "TRITON_TOOLCHAIN_TYPE")
+load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
+load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
+load("//rules/private:names.bzl", "camel_case", "label_text", "model_id", "package_namespace")
+
+_DOC = """Compiles Triton kernels into a C++ library that launches them.
+
+```starlark
+cc_triton_library(
+    name = "softmax",
+    kernels = [triton_kernel(
+        function = "fused_softmax",
+        signature = {"out": "*fp32:16", "x": "*kfp32:16", "columns": "i32"},
+        constexprs = {"BLOCK": 1024},
+        when = "columns <= BLOCK",
+    )],
+    library = ":softmax_py",
+)
+```
+
+```cpp
+#include "kernels/softmax.h"
+
+auto status = kernels::fused_softmax(stream, {rows}, out, x, columns);
+```
+
+The builder needs no GPU, no driver and no CUDA toolkit; the program needs the
+driver, and that only once a kernel is launched. `rules_torch/kernel.h` says what
+a launch checks, and what threads, streams, graphs and several devices may do.
+
+Outputs, beside the library: `--output_groups=triton_generated` leaves the
+generated sources, the machine code and a manifest of every instantiation.
+"""
+
+_ATTRS = {
+    "library": attr.label(
+        doc = "The `triton_library` that holds the kernels.",
+        mandatory = True,
+        providers = [TritonInfo],
+    ),
+    "kernels": attr.string_list(
+        allow_empty = False,
+        doc = "What to compile: calls of `triton_kernel`.",
+        mandatory = True,
+    ),
+    "architectures": attr.string_list(
+        doc = "GPU architectures: `sm_90` for a cubin, `compute_80` for PTX that the driver " +
+              "compiles for newer devices when it loads it, `gfx942` for AMD. Default: the flag " +
+              "`--@rules_torch//rules:gpu_architectures`, and that by default " +
+              "`sm_80,sm_90,sm_100,compute_80`.",
+    ),
+    "tuning": attr.label(
+        allow_single_file = [".json"],
+        doc = "The table of what `@triton.autotune` chooses, which a `triton_tuner` writes. A " +
+              "kernel without an entry is compiled with its first configuration, and the build says so.",
+    ),
+    "namespace": attr.string(
+        doc = "C++ namespace of the functions, such as `a::b`. Default: the package's path, " +
+              "`a/b-c` giving `a::b_c`; `models` for the root package.",
+    ),
+    "_architectures": attr.label(default = "//rules:gpu_architectures", providers = [BuildSettingInfo]),
+    "_line_info": attr.label(default = "//rules:gpu_line_info", providers = [BuildSettingInfo]),
+    "_runtime": attr.label(default = "//runtime:kernel", providers = [CcInfo]),
+    "_seam": attr.label(default = "//runtime:kernel_seam", providers = [CcInfo]),
+}
+
+def compile_kernels(ctx, *, kernels, architectures, triton, tuning, line_info, flags = []):
+    """Declares the compilation of kernels, an action for each kernel and architecture.
+
+    Args:
+      ctx: the rule's context; the rule needs TOOL_ATTRS and the Triton toolchain.
+      kernels: list of strings; from triton_kernel.
+      architectures: list of strings.
+      triton: TritonInfo.
+      tuning: File, or None.
+      line_info: bool.
+      flags: list of strings; more of the tool's.
+
+    Returns:
+      struct; `prefixes`, list of strings, what the stage `launcher` takes, and
+      `files`, list of Files, what it reads.
+    """
+    functions = {}
+    for kernel in kernels:
+        functions.setdefault(json.decode(kernel)["name"], []).append(kernel)
+    prefixes = []
+    files = []
+    for function, declarations in functions.items():
+        for architecture in architectures:
+            prefix = "{}/{}.{}".format(ctx.label.name, function, architecture)
+            metadata = ctx.actions.declare_file(prefix + ".json")
+            images = ctx.actions.declare_file(prefix + ".images")
+            args = ctx.actions.args()
+            args.add(triton.source)
+            args.add(label_text(ctx.label), format = "--label=%s")
+            args.add(architecture, format = "--architecture=%s")
+            args.add_all(declarations, format_each = "--declaration=%s")
+            if tuning:
+                args.add(tuning, format = "--tuning=%s")
+            if line_info:
+                args.add("--line_info")
+            args.add(metadata.path.removesuffix(".json"), format = "--out=%s")
+            run_tool(
+                ctx,
+                stage = "kernel",
+                arguments = [args] + triton.arguments + flags,
+                inputs = depset([tuning] if tuning else [], transitive = [triton.sources]),
+                outputs = [metadata, images],
+                mnemonic = "TritonCompile",
+                progress_message = "Compiling Triton kernel {} of %{{label}} for {}".format(function, architecture),
+                toolchain_type = TRITON_TOOLCHAIN_TYPE,
+            )
+            prefixes.append(metadata.path.removesuffix(".json"))
+            files += [metadata, images]
+    return struct(prefixes = prefixes, files = files)
+
+def _generate(ctx, compiled, architectures):
+    """Declares the code generation; returns TritonCodegenInfo."""
+    id = model_id(ctx.label)
+    outputs = {
+        suffix: ctx.actions.declare_file(ctx.label.name + suffix)
+        for suffix in [".h", ".cc", ".images.bin", ".manifest.json"]
+    }
+    include = "/".join([part for part in [ctx.label.package, ctx.label.name + ".h"] if part])
+    args = ctx.actions.args()
+    args.add_all(compiled.prefixes)
+    args.add(label_text(ctx.label), format = "--label=%s")
+    args.add(id, format = "--id=%s")
+    args.add(camel_case(ctx.label.name), format = "--name=%s")
+    args.add(ctx.attr.namespace or package_namespace(ctx.label.package), format = "--namespace=%s")
+    args.add(include, format = "--include=%s")
+    args.add(outputs[".h"].path.removesuffix(".h"), format = "--out=%s")
+    run_tool(
+        ctx,
+        stage = "launcher",
+        arguments = [args],
+        inputs = compiled.files,
+        outputs = outputs.values(),
+        mnemonic = "TritonLauncher",
+        progress_message = "Generating C++ for Triton kernels %{label}",
+        toolchain_type = TRITON_TOOLCHAIN_TYPE,
+    )
+    return TritonCodegenInfo(
+        id = id,
+        kernels = ctx.attr.kernels,
+        architectures = architectures,
+        triton = ctx.attr.library[TritonInfo],
+        tuning = ctx.file.tuning,
+        header = outputs[".h"],
+        include = include,
+        source = outputs[".cc"],
+        images = outputs[".images.bin"],
+        manifest = outputs[".manifest.json"],
+    )
+
+def _cc_triton_library_impl(ctx):
+    architectures = ctx.attr.architectures or ctx.attr._architectures[BuildSettingInfo].value
+    toolchain = find_cc_toolchain(ctx)
+    features = cc_common.configure_features(
+        ctx = ctx,
+        cc_toolchain = toolchain,
+        requested_features = ctx.features,
+        unsupported_features = ctx.disabled_features,
+    )
+    compiled = compile_kernels(
+        ctx,
+        kernels = ctx.attr.kernels,
+        architectures = architectures,
+        triton = ctx.attr.library[TritonInfo],
+        tuning = ctx.file.tuning,
+        line_info = ctx.attr._line_info[BuildSettingInfo].value,
+    )
+    codegen = _generate(ctx, compiled, architectures)
+    runtime = ctx.attr._runtime[CcInfo]
+    context, _ = cc_common.compile(
+        name = ctx.label.name,
+        actions = ctx.actions,
+        cc_toolchain = toolchain,
+        feature_configuration = features,
+        public_hdrs = [codegen.header],
+        compilation_contexts = [runtime.compilation_context],
+    )
+    _, launcher = cc_common.compile(
+        name = ctx.label.name + ".launcher",
+        actions = ctx.actions,
+        cc_toolchain = toolchain,
+        feature_configuration = features,
+        srcs = [codegen.source],
+        user_compile_flags = ["-std=c++17"],
+        compilation_contexts = [context, ctx.attr._seam[CcInfo].compilation_context],
+    )
+    images = embed(
+        ctx,
+        name = ctx.label.name + ".images",
+        file = codegen.images,
+        symbol = codegen.id + "_images",
+        toolchain = toolchain,
+        features = features,
+    )
+    objects = cc_common.merge_compilation_outputs(compilation_outputs = [launcher, images])
+    linking_context, linked = cc_common.create_linking_context_from_compilation_outputs(
+        name = ctx.label.name,
+        actions = ctx.actions,
+        cc_toolchain = toolchain,
+        feature_configuration = features,
+        compilation_outputs = objects,
+        linking_contexts = [runtime.linking_context],
+        disallow_dynamic_library = True,
+    )
+    library = linked.library_to_link
+    archives = [file for file in [library.static_library, library.pic_static_library] if file]
+    return [
+        DefaultInfo(files = depset([codegen.header] + archives)),
+        OutputGroupInfo(
+            compilation_outputs = depset(objects.objects + objects.pic_objects),
+            triton_generated = depset(
+                [codegen.header, codegen.source, codegen.images, codegen.manifest],
+            ),
+        ),
+        CcInfo(compilation_context = context, linking_context = linking_context),
+        codegen,
+    ]
+
+cc_triton_library = rule(
+    implementation = _cc_triton_library_impl,
+    doc = _DOC,
+    attrs = _ATTRS | EMBED_ATTRS | TOOL_ATTRS,
+    fragments = ["cpp"],
+    provides = [CcInfo, TritonCodegenInfo],
+    toolchains = [TRITON_TOOLCHAIN_TYPE] + use_cc_toolchain(),
+)
