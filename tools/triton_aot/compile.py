@@ -30,6 +30,9 @@ from triton_aot.images import Image
 # own data; children inherit the flag.
 _ADDR_NO_RANDOMIZE = 0x0040000
 
+_MAX_THREADS = 1024  # of a program, on all architectures
+_MAX_CLUSTER = 16  # CTAs, on the GPUs that have clusters
+
 _PTX_SIZES = {"8": 1, "16": 2, "32": 4, "64": 8}
 
 
@@ -121,6 +124,7 @@ class Session:
         choice: source.Choice,
     ) -> Image:
         constexprs = source.bind(kernel, instantiation, choice, self._label)
+        self._check_options(kernel, instantiation, choice)
         compiled = self._run_triton(kernel, instantiation, constexprs, choice)
         metadata = compiled.metadata
         what = f"{instantiation.name} ({_describe(choice)})"
@@ -146,6 +150,27 @@ class Session:
                 "symbol": metadata.name,
             },
         )
+
+    def _check_options(
+        self, kernel: source.Kernel, instantiation: Instantiation, choice: source.Choice
+    ) -> None:
+        """Refuses what Triton takes, or fails for with pages of its own code."""
+        most = {
+            "num_warps": _MAX_THREADS // self._architecture.warp_size,
+            "num_ctas": _MAX_CLUSTER,
+        }
+        for name, value in choice.options.items():
+            if name in most and not (0 < value <= most[name] and value.bit_count() == 1):
+                fail(
+                    f"{instantiation.name} of {self._label} has {name}={value}; on "
+                    f"{self._architecture.name} it is a power of two of at most {most[name]}",
+                    where=kernel.where,
+                )
+            if value < 0:
+                fail(
+                    f"{instantiation.name} of {self._label} has {name}={value}",
+                    where=kernel.where,
+                )
 
     def _run_triton(
         self,
@@ -240,9 +265,14 @@ class Session:
         types = [instantiation.signature[n] for n in names if n in instantiation.signature]
         expected = [type_.size for type_ in types if type_.hint != 1] + [8, 8]
         header = ptx[ptx.index(".entry") :]
+        # `.param .u64 .ptr .global .align 1 k_param_0` or, of fp16,
+        # `.param .align 2 .b8 k_param_1[2]`.
         found = [
-            _PTX_SIZES[bits]
-            for bits in re.findall(r"\.param \.[a-z](\d+)", header[: header.index(")")])
+            _PTX_SIZES[bits] * int(elements or 1)
+            for bits, elements in re.findall(
+                r"\.param (?:\.align \d+ )?\.[a-z](\d+)[^\n\[]*(?:\[(\d+)\])?",
+                header[: header.index(")")],
+            )
         ]
         if found != expected:
             fail(

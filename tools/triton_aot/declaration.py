@@ -123,6 +123,8 @@ def parse(declarations: Sequence[str], label: str) -> list[Instantiation]:
     expanded = []
     for text in declarations:
         row = json.loads(text)
+        row["when"] = " ".join(row["when"].split())
+        row["grid"] = [" ".join(axis.split()) for axis in row["grid"]]
         where = f"{label}, kernel {row['function']!r}"
         names = list(row["types"])
         for name, types in row["types"].items():
@@ -152,7 +154,7 @@ def _instantiate(
     parts += [row["when"]] if row["when"] else []
     parts += [f"{name}={value}" for name, value in constexprs.items()]
     return Instantiation(
-        id=", ".join(parts) if several else "",
+        id=" ".join(", ".join(parts).split()) if several else "",
         name=row["name"],
         function=row["function"],
         signature={

@@ -69,6 +69,21 @@ class Expression:
     def __hash__(self) -> int:
         return hash(self.text)
 
+    @property
+    def divisors(self) -> frozenset[str]:
+        """The variables that something is divided by."""
+        found: set[str] = set()
+        for node in ast.walk(self._root):
+            match node:
+                case ast.BinOp(op=ast.FloorDiv() | ast.Mod(), right=divisor):
+                    pass
+                case ast.Call(func=ast.Name(id="cdiv"), args=[_, divisor]):
+                    pass
+                case _:
+                    continue
+            found |= {n.id for n in ast.walk(divisor) if isinstance(n, ast.Name)}
+        return frozenset(found & set(self.names))
+
     def evaluate(self, values: Mapping[str, int]) -> int | bool:
         """Computes the value.
 
@@ -160,7 +175,10 @@ def _evaluate(node: ast.expr, values: Mapping[str, int]) -> int | bool:
 
 def _to_cpp(node: ast.expr, rename: Mapping[str, str]) -> str:
     # Numbers are folded: C++ would compute with them in int.
-    if not any(isinstance(each, ast.Name) and each.id not in _FUNCTIONS for each in ast.walk(node)):
+    if not any(
+        isinstance(each, ast.Name) and each.id not in _FUNCTIONS
+        for each in ast.walk(node)
+    ):
         return str(int(_evaluate(node, {})))
 
     def cpp(operand: ast.expr) -> str:
@@ -187,5 +205,7 @@ def _to_cpp(node: ast.expr, rename: Mapping[str, str]) -> str:
             return pairs[0] if len(pairs) == 1 else f"({' && '.join(pairs)})"
         case ast.Call(func=ast.Name(id=name)):
             call = _FUNCTIONS[name][1]
-            return functools.reduce(lambda a, b: f"{call}({a}, {b})", map(cpp, node.args))
+            return functools.reduce(
+                lambda a, b: f"{call}({a}, {b})", map(cpp, node.args)
+            )
     raise AssertionError(ast.dump(node))

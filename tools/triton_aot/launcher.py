@@ -17,12 +17,15 @@ from triton_aot.declaration import Instantiation, Type
 _NOT_OF_IMAGES = ("name", "id", "where", "doc", "parameters", "choice")
 _FORMATS = {"cubin": "kCubin", "ptx": "kPtx", "hsaco": "kHsaco"}
 _KEYWORDS = frozenset(
-    "alignas alignof and asm auto bitand bitor bool break case catch char class compl "
-    "const constexpr continue decltype default delete do double else enum explicit "
-    "export extern false float for friend goto if inline int long mutable namespace new "
-    "noexcept not nullptr operator or private protected public register return short "
-    "signed sizeof static struct switch template this throw true try typedef typeid "
-    "typename union unsigned using virtual void volatile while xor grid stream".split()
+    "alignas alignof and and_eq asm auto bitand bitor bool break case catch char "
+    "char16_t char32_t char8_t class co_await co_return co_yield compl concept const "
+    "const_cast consteval constexpr constinit continue decltype default delete do "
+    "double dynamic_cast else enum explicit export extern false float for friend goto "
+    "grid if inline int long mutable namespace new noexcept not not_eq nullptr operator "
+    "or or_eq private protected public register reinterpret_cast requires return short "
+    "signed sizeof static static_assert static_cast stream struct switch template this "
+    "thread_local throw true try typedef typeid typename union unsigned using virtual "
+    "void volatile wchar_t while xor xor_eq".split()
 )
 
 
@@ -141,9 +144,23 @@ def check(target: Target, compiled: Sequence[Compiled]) -> None:
     for each in compiled:
         declared = each.instantiation
         where = f"{target.label}, kernel {declared.function!r}"
+        if not re.fullmatch(r"[A-Za-z_]\w*", declared.name) or declared.name in _KEYWORDS:
+            fail(
+                f"{declared.name!r} cannot be the name of a C++ function",
+                where=where,
+                fix='give another: triton_kernel(name = "...")',
+            )
         types = dict(each.parameters)
         known = each.images[0]["constexprs"]
         for expression in declared.expressions:
+            divisors = sorted(expression.divisors & types.keys())
+            if divisors:
+                fail(
+                    f"`{expression.text}` divides by the argument {divisors[0]!r}, which "
+                    "could be 0 at launch",
+                    where=where,
+                    fix="divide by constexprs and numbers alone",
+                )
             for name in expression.names:
                 if name == "multiprocessors" and expression in declared.grid:
                     continue

@@ -31,7 +31,10 @@ from triton_aot.expressions import Expression
 
 _INTEGERS = {
     "i1": (0, 1),
-    **{f"i{bits}": (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) for bits in (8, 16, 32, 64)},
+    **{
+        f"i{bits}": (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+        for bits in (8, 16, 32, 64)
+    },
     **{f"u{bits}": (0, (1 << bits) - 1) for bits in (8, 16, 32, 64)},
 }
 _DTYPES = {
@@ -118,7 +121,9 @@ class Instantiation:
         values = {**self._scalars(arguments), "multiprocessors": multiprocessors}
         if (grid is None) != bool(self.grid):
             state = "declares its grid" if self.grid else "has no grid of its own"
-            raise TypeError(f"{self} {state}; give one {'less' if self.grid else 'more'}")
+            raise TypeError(
+                f"{self} {state}; give one {'less' if self.grid else 'more'}"
+            )
         axes = tuple(grid or (int(axis.evaluate(values)) for axis in self.grid))
         if not all(0 < axis < 1 << 31 for axis in axes) or len(axes) > 3:
             raise MisfitError(f"{self}: the grid is {axes}")

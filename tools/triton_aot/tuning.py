@@ -66,6 +66,14 @@ def choose(
         return candidates[0], False
     options = {name: value for name, value in row.items() if name in OPTIONS}
     constexprs = {name: value for name, value in row.items() if name not in OPTIONS}
+    for name, value in options.items():
+        if not isinstance(value, int):
+            fail(
+                f"the row of {instantiation.name!r}, {instantiation.id or 'default'!r}, "
+                f"{architecture} sets {name} to {value!r}, no number",
+                where=where,
+                fix="run the tuner again",
+            )
     wanted = candidates[0].constexprs.keys()
     if constexprs.keys() != wanted:
         fail(

@@ -1,0 +1,416 @@
+"""Machine code: the same on every machine, and what is said about it."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import arguments, declaration
+
+import compile_model
+
+HERE = pathlib.Path(__file__).parent
+FILE = "compiled.py"
+
+ADD = {"out": "*fp32", "x": "*kfp32", "y": "*kfp32", "n": "i32"}
+ATTENTION = declaration(
+    "attention",
+    {
+        **{name: "*fp16:16" for name in ("out", "q", "k", "v")},
+        **{"columns": "i32", "stride": "i32:16", "scale": "fp32"},
+    },
+    constexprs={"BLOCK": 64, "D": 64},
+)
+
+
+@pytest.fixture
+def build(kernel, monkeypatch, tmp_path):
+    """Compiles; returns the metadata of each image with its `code`, and the output."""
+    monkeypatch.chdir(HERE)
+
+    def run(*declarations, architecture="sm_80", flags=()):
+        result = kernel(FILE, *declarations, architecture=architecture, flags=flags)
+        assert result.status == 0, result.output
+        assert result.files == ["k.images", "k.json"]
+        blob = (tmp_path / "out" / "k.images").read_bytes()
+        part = json.loads((tmp_path / "out" / "k.json").read_text())
+        assert part["architecture"] == architecture
+        assert part["source"] == FILE
+        assert part["declaration"] == list(declarations)
+        rows = part["rows"]
+        for row in rows:
+            assert row["offset"] % 64 == 0
+            row["code"] = blob[row["offset"] : row["offset"] + row["size"]]
+        return rows, result.output
+
+    return run
+
+
+def entry(row):
+    """The parameters of PTX's entry, and what follows it."""
+    text = row["code"].decode()
+    header, _, body = text[text.index(".entry") :].partition(")")
+    return header.count(".param"), body
+
+
+# ---- The same bytes everywhere.
+
+ARCHITECTURES = ["sm_80", "sm_90", "sm_100", "compute_80", "gfx942"]
+
+
+def compile_in(folder, architecture, flags):
+    """Compiles flash attention in a process of its own, in an odd place."""
+    for name in ("home", "temporary", "work/src", "cache"):
+        (folder / name).mkdir(parents=True)
+    shutil.copy(HERE / FILE, folder / "work/src/compiled.py")
+    environment = {
+        "HOME": str(folder / "home"),
+        "PYTHONHASHSEED": str(len(str(folder))),
+        "PYTHONPATH": os.pathsep.join(filter(None, map(os.path.abspath, sys.path))),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TMPDIR": str(folder / "temporary"),
+        "TRITON_CACHE_DIR": str(folder / "cache"),
+        "USER": folder.name,
+    }
+    done = subprocess.run(
+        [
+            sys.executable,
+            os.path.abspath(compile_model.__file__),
+            *arguments("src/compiled.py", [ATTENTION], architecture, *flags, out="k"),
+        ],
+        cwd=folder / "work",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    # It leaves nothing anywhere: not even in the cache that the user set.
+    for name in ("home", "temporary", "cache"):
+        assert [*(folder / name).iterdir()] == []
+    return {name: (folder / "work" / name).read_bytes() for name in ("k.images", "k.json")}
+
+
+@pytest.mark.parametrize("flags", [[], ["--line_info"]], ids=["plain", "line_info"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_same_bytes_from_other_places(architecture, flags, tmp_path):
+    folders = [tmp_path / "one", tmp_path / "another_place" / "much_further" / "down"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        made = [
+            *pool.map(lambda folder: compile_in(folder, architecture, flags), folders)
+        ]
+    assert made[0] == made[1]
+    for content in made[0].values():
+        assert str(tmp_path).encode() not in content
+        # Nor where Triton, Python or the tool are.
+        for path in {HERE.parents[1], sys.prefix, os.path.expanduser("~")}:
+            assert f"{path}/".encode() not in content
+        assert not re.search(rb"site-packages|/tmp/|/home/|/root/", content)
+        if not flags:
+            assert b".debug_line" not in content
+    # A hidden path of a kernel's source would be in the code.
+    assert (b"compiled.py" in made[0]["k.images"]) == bool(flags)
+    if flags:
+        assert re.search(rb"src[/\x00\"]", made[0]["k.images"])
+
+
+def test_the_cache_of_the_user_is_not_read(build, monkeypatch, tmp_path):
+    """A kernel in it may come from another Triton, or have been changed."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+    build(declaration("add", ADD))
+    assert not (tmp_path / "cache").exists()
+
+
+# ---- Formats.
+
+
+@pytest.mark.parametrize(
+    ("architecture", "magic"),
+    [
+        ("sm_75", b"\x7fELF"),
+        ("sm_80", b"\x7fELF"),
+        ("sm_90", b"\x7fELF"),
+        ("sm_120", b"\x7fELF"),
+        ("compute_75", b"//\n// Generated by LLVM NVPTX"),
+        ("compute_80", b"//\n// Generated by LLVM NVPTX"),
+        ("gfx90a", b"\x7fELF"),
+        ("gfx942", b"\x7fELF"),
+        ("gfx950", b"\x7fELF"),
+        ("gfx1100", b"\x7fELF"),
+    ],
+)
+def test_formats(architecture, magic, build):
+    [row], output = build(declaration("add", ADD), architecture=architecture)
+    assert output == ""
+    assert row["code"].startswith(magic)
+    # The driver looks the kernel up by this name.
+    assert row["symbol"] == "add"
+    assert b"add\0" in row["code"] or b".entry add(" in row["code"]
+    if architecture.startswith("compute_"):
+        target = architecture.replace("compute_", "sm_")
+        assert f".target {target}\n".encode() in row["code"]
+        assert row["code"].index(b"\0") == len(row["code"]) - 1
+    # 4 warps, of 64 threads on gfx9.
+    assert row["threads"] == (256 if architecture.startswith("gfx9") else 128)
+
+
+def test_metadata(build):
+    [row], _ = build(
+        declaration("add", ADD, num_warps=8, num_stages=2, constexprs={"BLOCK": 256})
+    )
+    del row["code"]
+    size = row.pop("size")
+    assert size > 1000
+    line = (HERE / FILE).read_text().splitlines().index("def add(out, x, y, n, BLOCK: tl.constexpr = 128):")
+    assert row == {
+        "name": "add",
+        "id": "",
+        "where": f"{FILE}:{line + 1}",
+        "doc": "out = x + y.\n\nA second paragraph.",
+        "parameters": ["out", "x", "y", "n", "BLOCK"],
+        "choice": {"num_warps": 8, "num_stages": 2},
+        "constexprs": {"BLOCK": 256},
+        "num_warps": 8,
+        "num_stages": 2,
+        "num_ctas": 1,
+        "threads": 256,
+        "shared_bytes": 0,
+        "scratch_bytes": 0,
+        "scratch_alignment": 1,
+        "symbol": "add",
+        "offset": 0,
+    }
+
+
+def test_metadata_of_shared_memory_and_clusters(build):
+    [row], _ = build(ATTENTION, architecture="sm_80")
+    assert row["shared_bytes"] >= 2 * 64 * 64
+    assert row["constexprs"] == {"BLOCK": 64, "D": 64}
+    [row], _ = build(declaration("add", ADD, num_ctas=2), architecture="sm_90")
+    assert (row["num_ctas"], row["threads"]) == (2, 128)
+
+
+def test_images_of_several_instantiations(build):
+    signature = {"out": "*{T}", "x": "*k{T}", "y": "*k{T}", "n": "{N}"}
+    types = {"T": ["fp32", "fp16"], "N": ["i32", "i64"]}
+    rows, _ = build(
+        declaration("add", signature, types=types),
+        declaration("add", ADD, constexprs={"BLOCK": 64}, when="n < BLOCK"),
+        architecture="compute_80",
+    )
+    assert [row["id"] for row in rows] == [
+        "T=fp32, N=i32",
+        "T=fp32, N=i64",
+        "T=fp16, N=i32",
+        "T=fp16, N=i64",
+        "n < BLOCK, BLOCK=64",
+    ]
+    assert len({row["code"] for row in rows}) == 5
+    ends = [row["offset"] + row["size"] for row in rows]
+    assert all(end <= row["offset"] for end, row in zip(ends, rows[1:], strict=False))
+
+
+# ---- Parameters.
+
+SIZES = {
+    **{"i1": 8, "i8": 8, "i16": 16, "i32": 32, "i64": 64},
+    **{"u8": 8, "u16": 16, "u32": 32, "u64": 64, "fp32": 32, "fp64": 64},
+}
+
+
+@pytest.mark.parametrize("type_", [*SIZES, "fp16", "bf16", "fp8e4nv", "fp8e5"])
+def test_scalars_of_all_types(type_, build):
+    """The size of what PTX reads is the size of what is passed: see errors_test.py."""
+    [row], _ = build(
+        declaration("store", {"x": f"*{type_}", "value": type_}),
+        architecture="compute_89",
+    )
+    if type_ in SIZES:
+        assert re.search(rf"\.param \.[uf]{SIZES[type_]} store_param_1,", row["code"].decode())
+
+
+def test_hints_of_one_are_no_parameters(build):
+    [plain], _ = build(
+        declaration("store", {"x": "*i32", "value": "i32"}), architecture="compute_80"
+    )
+    [one], _ = build(
+        declaration("store", {"x": "*i32", "value": "i32:1"}), architecture="compute_80"
+    )
+    assert entry(plain)[0] == 4  # with the two that Triton adds
+    assert entry(one)[0] == 3
+    # It is no constexpr of the declaration's, either.
+    assert one["constexprs"] == {}
+
+
+def test_hints_of_sixteen_widen_loads(build):
+    plain, hinted = (
+        build(
+            declaration("add", {name: t + hint for name, t in ADD.items()}),
+            architecture="compute_80",
+        )[0][0]
+        for hint in ("", ":16")
+    )
+    assert ".v4.b32" not in entry(plain)[1]
+    assert "ld.global.v4.b32" in entry(hinted)[1]
+
+
+# ---- Constexprs.
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (3, "0f40400000"),
+        (2.5, "0f40200000"),
+        (True, "0f3F800000"),
+        (None, "cvt.rn.f32.s32"),
+    ],
+)
+def test_constexprs(value, expected, build):
+    constexprs = {"BLOCK": 64, "VALUE": value}
+    [row], _ = build(
+        declaration("constant", {"x": "*fp32"}, constexprs=constexprs),
+        architecture="compute_80",
+    )
+    assert row["constexprs"] == constexprs
+    assert type(row["constexprs"]["VALUE"]) is type(value)
+    number = int(expected[2:], 16) if expected.startswith("0f") else None
+    body = entry(row)[1]
+    assert expected in body or (number and re.search(rf"\b{number}\b", body)), body
+
+
+def test_defaults(build):
+    """A parameter that the declaration leaves out has the value that Python gives it."""
+    [row], _ = build(declaration("constant", {"x": "*fp32"}, constexprs={"BLOCK": 64}))
+    assert row["constexprs"] == {"BLOCK": 64, "VALUE": 7}
+    [row], _ = build(declaration("add", ADD))
+    assert row["constexprs"] == {"BLOCK": 128}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("tl.float16", "fp16"), ("tl.bfloat16", "bf16")]
+)
+def test_constexprs_that_are_types(name, expected, build):
+    [row], _ = build(
+        declaration("cast", {"x": "*fp32", "y": "*fp32"}, constexprs={"DTYPE": name}),
+        architecture="compute_80",
+    )
+    assert row["constexprs"] == {"DTYPE": expected}
+    assert f".{expected.replace('fp', 'f', 1) if expected == 'fp16' else expected}" in entry(row)[1]
+
+
+@pytest.mark.parametrize(("block", "wide"), [(64, False), (128, True)])
+def test_heuristics_over_constexprs(block, wide, build):
+    [row], _ = build(declaration("heuristic", {"x": "*i32"}, constexprs={"BLOCK": block}))
+    assert row["constexprs"] == {"BLOCK": block, "WIDE": wide}
+
+
+def test_heuristics_give_way_to_declarations(build):
+    constexprs = {"BLOCK": 64, "WIDE": True}
+    [row], _ = build(declaration("heuristic", {"x": "*i32"}, constexprs=constexprs))
+    assert row["constexprs"] == constexprs
+
+
+# ---- Tuning.
+
+TUNED = {"x": "*fp32", "n": "i32"}
+
+
+def test_the_first_configuration(build):
+    [row], output = build(declaration("tuned", TUNED))
+    assert row["constexprs"] == {"BLOCK": 64}
+    assert row["num_warps"] == 2
+    line = row["where"]
+    assert output == (
+        f"{line}: note: no tuning table has an entry for tuned (default) on sm_80: compiled "
+        "with the first configuration, BLOCK=64, num_warps=2, num_stages=3, num_ctas=1\n"
+    )
+
+
+def test_the_note_counts(build):
+    types = {"T": ["fp32", "i32", "i64"]}
+    rows, output = build(declaration("tuned", {"x": "*{T}", "n": "i32"}, types=types))
+    assert len(rows) == 3
+    assert "no tuning table has an entry for tuned (T=fp32) and 2 more on sm_80" in output
+    assert output.count("\n") == 1
+
+
+def test_declared_options_outdo_configurations(build):
+    [row], _ = build(declaration("tuned", TUNED, num_warps=1))
+    assert (row["num_warps"], row["num_stages"]) == (1, 3)
+    assert row["choice"]["num_warps"] == 1
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(content):
+        path = tmp_path / "table.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return f"--tuning={path}"
+
+    return write
+
+
+def test_a_tuning_table(build, table):
+    rows = {
+        "sm_80": {"BLOCK": 256, "num_warps": 8, "num_stages": 1},
+        "sm_90": {"BLOCK": 128},
+        "gfx942": {"BLOCK": 512, "num_warps": 1},
+    }
+    flag = table({"tuned": {"default": rows}, "others": {}})
+    expected = {**rows, "compute_80": rows["sm_80"]}
+    for architecture, chosen in expected.items():
+        [row], output = build(
+            declaration("tuned", TUNED), architecture=architecture, flags=[flag]
+        )
+        assert output == ""
+        assert row["constexprs"] == {"BLOCK": chosen["BLOCK"]}
+        assert row["num_warps"] == chosen.get("num_warps", 4)
+    [row], output = build(declaration("tuned", TUNED), architecture="sm_86", flags=[flag])
+    assert row["constexprs"] == {"BLOCK": 64}
+    assert "no tuning table has an entry for tuned (default) on sm_86" in output
+
+
+def test_a_tuning_table_of_instantiations(build, table):
+    flag = table({"tuned": {"T=i32, n > 7": {"sm_80": {"BLOCK": 256}}}})
+    rows, output = build(
+        declaration(
+            "tuned", {"x": "*{T}", "n": "i32"}, types={"T": ["fp32", "i32"]}, when="n > 7"
+        ),
+        flags=[flag],
+    )
+    assert [row["constexprs"]["BLOCK"] for row in rows] == [64, 256]
+    assert "entry for tuned (T=fp32, n > 7) on sm_80" in output
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"tuned": {}}'])
+def test_an_empty_tuning_table(content, build, table):
+    [row], output = build(declaration("tuned", TUNED), flags=[table(content)])
+    assert row["constexprs"] == {"BLOCK": 64}
+    assert "compiled with the first configuration" in output
+
+
+def test_candidates(build):
+    rows, output = build(declaration("tuned", TUNED), flags=["--candidates"])
+    assert output == ""
+    assert [row["choice"] for row in rows] == [
+        {"BLOCK": 64, "num_warps": 2, "num_stages": 3, "num_ctas": 1},
+        {"BLOCK": 128, "num_warps": 4, "num_stages": 2, "num_ctas": 1},
+        {"BLOCK": 256, "num_warps": 8, "num_stages": 3, "num_ctas": 1},
+    ]
+    assert all(row["code"] for row in rows)
+
+
+def test_candidates_that_do_not_fit(build):
+    """The tuner leaves them out; the others are measured."""
+    signature = {"a": "*fp16:16", "b": "*fp16:16", "c": "*fp32", "k": "i32"}
+    made = declaration("tuned_matmul", signature)
+    rows, output = build(made, flags=["--candidates"])
+    assert output == ""
+    assert [bool(row["code"]) for row in rows] == [True, False]
+    assert rows[1]["choice"]["num_stages"] == 20
