@@ -165,8 +165,9 @@ def matmul_descriptor(
     """C = A @ B, with C [m, n], A [m, k] and B [k, n], through tensor descriptors.
 
     From Hopper on a descriptor is one of the hardware's: TMA copies whole tiles, and
-    keeps to the bounds of the matrices by itself. Older GPUs get ordinary masked loads,
-    and are better served by `matmul`.
+    keeps to the bounds of the matrices by itself, as long as rows of B and C end at 16
+    bytes: k and n are multiples of 8. Older GPUs get ordinary masked loads, and are
+    better served by `matmul`.
 
     PARTS: 1 or 2, the strips that a tile of C leaves in; a smaller buffer for them leaves
     room for another stage. SPECIALIZE: some warps copy and others compute.

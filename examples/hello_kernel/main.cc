@@ -3,12 +3,18 @@
 #include "examples/hello_kernel/scale.h"
 #include "rules_torch/gpu.h"
 
+int Fail(const rules_torch::Status& status) {
+  return std::fprintf(stderr, "%s\n", status.message().c_str()), 1;
+}
+
 int main() {
   auto gpu = rules_torch::Gpu::Open();
-  auto x = gpu.ok() ? (*gpu)->Upload<float>({1, 2, 3}) : gpu.status();
-  auto status =
-      x.ok() ? examples::hello_kernel::scale(nullptr, x->data(), 10, 3) : x.status();
-  auto y = status.ok() ? (*gpu)->Download(*x) : status;
-  std::puts(y.ok() ? std::to_string(y->back()).c_str() : y.status().message().c_str());
-  return y.ok() ? 0 : 1;
+  if (!gpu.ok()) return Fail(gpu.status());
+  auto x = (*gpu)->Upload<float>({1, 2, 3});
+  if (!x.ok()) return Fail(x.status());
+  auto status = examples::hello_kernel::scale(nullptr, x->data(), 10, 3);
+  if (!status.ok()) return Fail(status);
+  auto y = (*gpu)->Download(*x);
+  if (!y.ok()) return Fail(y.status());
+  for (float value : *y) std::printf("%g\n", value);
 }

@@ -204,8 +204,8 @@ void AppendMatrixProblems(std::vector<Problem>* problems) {
   }
   // The second has more tiles than a GPU has multiprocessors.
   for (const MatmulShape& shape :
-       {Product(512, 512, 512), Product(2304, 2048, 64), Product(129, 255, 65, 15, 1),
-        Product(1, 1, 1, 15, 15), Product(70, 96, 1000, 8)}) {
+       {Product(512, 512, 512), Product(2304, 2048, 64), Product(129, 248, 72, 8, 8),
+        Product(1, 8, 8, 8, 8), Product(70, 104, 1000, 8, 8)}) {
     problems->push_back(MakeMatmul<T>(MatmulKernel::kDescriptors, shape));
   }
   for (const bool causal : {false, true}) {

@@ -80,6 +80,8 @@ def _triton_candidates_impl(ctx):
         feature_configuration = features,
         compilation_outputs = cc_common.merge_compilation_outputs(compilation_outputs = [tables, blob]),
         linking_contexts = [program.linking_context],
+        # The program's main, which is behind it on the command line, needs it.
+        alwayslink = True,
         disallow_dynamic_library = True,
     )
     return [CcInfo(linking_context = linking_context)]

@@ -61,9 +61,15 @@ def test_matmul_takes_any_size_and_address(matmul, size):
     run(matmul, size, pad=lambda columns: columns + 5, shift=1)
 
 
-@cases("matmul_descriptor", [*SIZES, *ODD_SIZES])
-def test_matmul_descriptor_takes_any_size_in_aligned_rows(matmul, size):
+@cases("matmul_descriptor", [*SIZES, (1, 8, 8), (65, 136, 72), (259, 8, 136)])
+def test_matmul_descriptor_takes_rows_of_16_bytes(matmul, size):
     run(matmul, size, pad=lambda columns: (columns + 31) // 16 * 16)
+
+
+@pytest.mark.parametrize("size", [(8, 255, 64), (8, 64, 65)])
+def test_matmul_descriptor_refuses_other_rows(size):
+    for each in instantiations(MANIFEST, "matmul_descriptor"):
+        assert not each.fits(**dict(zip("mnk", size, strict=True)))
 
 
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])

@@ -7,6 +7,8 @@ load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 COMPILATION_MODE = "//command_line_option:compilation_mode"
 EXTRA_TOOLCHAINS = "//command_line_option:extra_toolchains"
 FULL_TRACE = str(Label("//rules:full_trace"))
+GPU_ARCHITECTURES = str(Label("//rules:gpu_architectures"))
+GPU_LINE_INFO = str(Label("//rules:gpu_line_info"))
 ISA = str(Label("//rules:isa"))
 
 CPP_EXTENSIONS = ["S", "a", "c", "cc", "cpp", "h", "hpp", "o"]

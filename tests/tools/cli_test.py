@@ -15,6 +15,9 @@ STAGES = {
     "export": "--program --signature --weights --seed",
     "codegen": "--label --id --class --namespace --include --isa --out",
     "reference": "--weights --seed --signature --out --cases --test_seed",
+    "kernel": "--label --declaration --architecture --tuning --candidates --line_info --out",
+    "launcher": "--label --id --name --namespace --include --out",
+    "tuner": "--label --id --tuning --out",
 }
 
 MODEL = """

@@ -3,7 +3,8 @@
     render.py DEFS.textproto TEMPLATE.md PAGE.md
 
 The template is the page, but for {{module}}, the file's own doc string,
-{{contents}}, a list of links, {{rules}} and {{providers}}. The input is a
+{{contents}}, a list of links, {{rules}}, {{functions}} (macros too) and
+{{providers}}. The input is a
 stardoc_output.ModuleInfo, as text: it says what its fields are called, so it
 takes no protobuf library and no schema to read.
 """
@@ -85,7 +86,7 @@ def _value(text: str) -> str:
 
 def render(module: Message, template: str) -> str:
     """Fills the template."""
-    known = {"file", "module_docstring", "provider_info", "rule_info"}
+    known = {"file", "func_info", "module_docstring", "provider_info", "rule_info"}
     if unknown := sorted(module.keys() - known):
         raise ValueError(f"render.py cannot render {', '.join(unknown)} yet")
     links = dict(_LINKS)
@@ -96,6 +97,7 @@ def render(module: Message, template: str) -> str:
         "module": _one(module, "module_docstring").strip(),
         "contents": _contents(module),
         "rules": "\n\n".join(_rule(rule, links) for rule in module["rule_info"]),
+        "functions": "\n\n".join(map(_function, module.get("func_info", []))),
         "providers": "\n\n".join(_provider(it) for it in module["provider_info"]),
     }
     placeholders = re.findall(r"{{(\w+)}}", template)
@@ -109,9 +111,10 @@ def _contents(module: Message) -> str:
         (_one(message, name), _one(message, "doc_string"))
         for kind, name in (
             ("rule_info", "rule_name"),
+            ("func_info", "function_name"),
             ("provider_info", "provider_name"),
         )
-        for message in module[kind]
+        for message in module.get(kind, [])
     ]
     return "\n".join(
         f"- [{name}]({_anchor(name)}): {_summary(doc)}" for name, doc in entries
@@ -145,6 +148,22 @@ def _rule(rule: Message, links: dict[str, str]) -> str:
     return "\n\n".join(parts)
 
 
+def _function(function: Message) -> str:
+    rows = [
+        (f"`{_one(it, 'name')}`", _default(it), _one(it, "doc_string"))
+        for it in function.get("parameter", [])
+    ]
+    parts = [
+        f"## {_one(function, 'function_name')}",
+        _one(function, "doc_string").strip(),
+        "**Parameters**:",
+        _table(("Name", "Default", "Description"), rows),
+    ]
+    for returned in function.get("return", []):
+        parts.append(f"**Returns** {_one(returned, 'doc_string')}")
+    return "\n\n".join(parts)
+
+
 def _provider(provider: Message) -> str:
     rows = [
         (f"`{_one(field, 'name')}`", _one(field, "doc_string"))
@@ -171,9 +190,11 @@ def _type(attribute: Message, links: dict[str, str]) -> str:
 
 
 def _default(attribute: Message) -> str:
+    """Of an attribute of a rule, or a parameter of a function."""
     if _one(attribute, "mandatory") == "true":
         return "required"
-    return f"`{_one(attribute, 'default_value')}`"
+    value = _one(attribute, "default_value")
+    return f"`{value}`" if value else ""  # `**kwargs` has none
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

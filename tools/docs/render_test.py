@@ -8,7 +8,8 @@ import pytest
 
 import tools.docs.render as render
 
-TEMPLATE = "# Page\n\n{{module}}\n\n{{contents}}\n\n{{rules}}\n\n{{providers}}\n"
+TEMPLATE = "# Page\n\n{{module}}\n\n{{contents}}\n\n{{rules}}\n\n"
+TEMPLATE += "{{functions}}\n\n{{providers}}\n"
 
 MODULE = r"""
 rule_info {
@@ -40,6 +41,26 @@ rule_info {
     provider_name: "MadeInfo"
   }
   test: true
+}
+func_info {
+  function_name: "declare"
+  parameter {
+    name: "it"
+    doc_string: "string; it."
+    mandatory: true
+  }
+  parameter {
+    name: "how"
+    default_value: "\"well\""
+  }
+  parameter {
+    name: "**kwargs"
+    doc_string: "More."
+  }
+  doc_string: "Declares it."
+  return {
+    doc_string: "string; JSON."
+  }
 }
 provider_info {
   provider_name: "MadeInfo"
@@ -89,6 +110,7 @@ def test_render():
         "Rules that make.",
         "",
         "- [make](#make): Makes it, all of it.",
+        "- [declare](#declare): Declares it.",
         "- [MadeInfo](#madeinfo): What was made, {{rules}} and all.",
         "",
         "## make",
@@ -114,6 +136,20 @@ def test_render():
         "",
         "**Provides** [`MadeInfo`](#madeinfo).",
         "",
+        "## declare",
+        "",
+        "Declares it.",
+        "",
+        "**Parameters**:",
+        "",
+        "| Name | Default | Description |",
+        "| --- | --- | --- |",
+        "| `it` | required | string; it. |",
+        '| `how` | `"well"` |  |',
+        "| `**kwargs` |  | More. |",
+        "",
+        "**Returns** string; JSON.",
+        "",
         "### MadeInfo",
         "",
         "What was made, {{rules}} and all.",
@@ -125,8 +161,8 @@ def test_render():
 
 
 def test_render_does_not_leave_out_what_it_does_not_know():
-    with pytest.raises(ValueError, match="cannot render func_info"):
-        render.render(render.parse(MODULE + '\nfunc_info {\n  name: "f"\n}'), TEMPLATE)
+    with pytest.raises(ValueError, match="cannot render aspect_info"):
+        render.render(render.parse(MODULE + '\naspect_info {\n  name: "f"\n}'), TEMPLATE)
 
 
 def test_render_wants_each_placeholder_in_the_template():

@@ -7,8 +7,11 @@ import ctypes
 import functools
 import os
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,7 +30,7 @@ from triton_aot.declaration import Instantiation
 from triton_aot.images import Image
 
 # Linux: <sys/personality.h>. ptxas for Blackwell lays out code by the addresses of its
-# own data; children inherit the flag.
+# own data (see _portable_assembler); children inherit the flag.
 _ADDR_NO_RANDOMIZE = 0x0040000
 
 _MAX_THREADS = 1024  # of a program, on all architectures
@@ -326,6 +329,7 @@ def _hermetic(line_info: bool) -> Iterator[None]:
     from the workspace's root; no randomised addresses.
     """
     from triton import knobs
+    from triton.backends.nvidia import compiler as nvidia
     from triton.compiler import code_generator
 
     file_and_line = code_generator.get_jit_fn_file_line
@@ -343,10 +347,34 @@ def _hermetic(line_info: bool) -> Iterator[None]:
         knobs.cache.dir = cache
         knobs.compilation.disable_line_info = not line_info
         code_generator.get_jit_fn_file_line = portable
+        nvidia.subprocess = _portable_assembler(cache)
         try:
             yield
         finally:
             code_generator.get_jit_fn_file_line = file_and_line
+            nvidia.subprocess = subprocess
+
+
+def _portable_assembler(directory: str) -> types.SimpleNamespace:
+    """Makes what stands for the module `subprocess` where Triton runs ptxas.
+
+    The lengths of the paths that ptxas is given move its data, and so what it makes:
+    it is given none of this machine's.
+    """
+
+    def run(command: Sequence[str], **settings: Any) -> Any:
+        program, *flags, source, _, output = command
+        shutil.copyfile(source, os.path.join(directory, "kernel.ptx"))
+        done = subprocess.run(
+            [os.path.basename(program), *flags, "kernel.ptx", "-o", "kernel.cubin"],
+            executable=os.path.abspath(program),
+            cwd=directory,
+            **settings,
+        )
+        shutil.move(os.path.join(directory, "kernel.cubin"), output)
+        return done
+
+    return types.SimpleNamespace(**{**vars(subprocess), "run": run})
 
 
 @contextlib.contextmanager

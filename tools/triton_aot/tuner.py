@@ -141,6 +141,9 @@ def _case(i: int, label: str, case: Case) -> str:
     declared = case.instantiation
     where = f"{label}, kernel {declared.function!r}"
     values = _example(case, where)
+    for name, type_ in case.instantiation.signature.items():
+        if type_.hint == 1 and values.get(name, 1) != 1:
+            fail(f"`example` gives {name!r} {values[name]}, not 1", where=where)
     rows = ",\n    ".join(
         f"{{{_string(name)}, {_string(type_.element)}, {_argument(name, type_, values, where)}}}"
         for name, type_ in _arguments(case)
@@ -193,7 +196,10 @@ def _example(case: Case, where: str) -> dict[str, float]:
             )
         for name, value in ready.items():
             if isinstance(value, Expression):
-                value = value.evaluate({n: int(v) for n, v in values.items()})
+                try:
+                    value = value.evaluate({n: int(v) for n, v in values.items()})
+                except ValueError as error:
+                    fail(f"`example`: {error}", where=where)
             values[name] = value
             del pending[name]
     return values
@@ -209,8 +215,15 @@ def _argument(name: str, type_: Type, values: Mapping[str, float], where: str) -
         )
     value = values[name]
     if type_.is_pointer:
+        if value < 1:
+            fail(f"`example` gives {name!r} {value} elements", where=where)
         return f"tuning::Kind::kPointer, {int(value)}, 0.0"
     if type_.is_integer:
+        bits = int(type_.name[1:])
+        signed = type_.name.startswith("i") and bits > 1
+        low, high = (-(1 << bits - 1), 1 << bits - 1) if signed else (0, 1 << bits)
+        if not low <= value < high:
+            fail(f"`example` gives {name!r} {value}, no {type_.name}", where=where)
         if type_.hint == 16 and int(value) % 16:
             fail(f"`example` gives {name!r} {value}, no multiple of 16", where=where)
         return f"tuning::Kind::kInteger, {int(value)}, 0.0"
@@ -230,6 +243,13 @@ def _grid(
         for name, value in {**values, **constexprs}.items()
         if isinstance(value, int)
     }
+    for each in declared.grid:
+        missing = [n for n in each.names if n not in known and n != "multiprocessors"]
+        if missing:
+            fail(
+                f"`grid` reads {missing[0]!r}, for which `example` has no value",
+                where=where,
+            )
     axes = ", ".join(
         each.to_cpp({**known, "multiprocessors": "multiprocessors"})
         for each in declared.grid
