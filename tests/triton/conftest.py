@@ -3,13 +3,12 @@
 import json
 import pathlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pytest
+from commands import ROOT, arguments
 
-HERE = pathlib.Path(__file__).parent
-sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[1] / "tools")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 from tests.tools.conftest import (  # noqa: E402 (found by the line above)
     Result,
@@ -18,60 +17,7 @@ from tests.tools.conftest import (  # noqa: E402 (found by the line above)
     write,
 )
 
-__all__ = ["declaration", "isolated_imports", "kernel", "library", "tool", "write"]
-
-
-def declaration(
-    function: str,
-    signature: Mapping[str, str],
-    *,
-    name: str = "",
-    types: Mapping[str, Sequence[str]] | None = None,
-    constexprs: Mapping[str, Any] | None = None,
-    when: str = "",
-    grid: Sequence[str] = (),
-    num_warps: int = 0,
-    num_stages: int = 0,
-    num_ctas: int = 0,
-    example: Mapping[str, str | float] | None = None,
-) -> str:
-    """What the Starlark function triton_kernel returns."""
-    return json.dumps(
-        {
-            "constexprs": constexprs or {},
-            "example": example or {},
-            "function": function,
-            "grid": list(grid),
-            "name": name or function,
-            "options": {
-                "num_ctas": num_ctas,
-                "num_stages": num_stages,
-                "num_warps": num_warps,
-            },
-            "signature": signature,
-            "types": types or {},
-            "when": when,
-        }
-    )
-
-
-def arguments(
-    source: str,
-    declarations: Sequence[str],
-    architecture: str,
-    *flags: str,
-    out: str = "OUT/k",
-) -> list[str]:
-    """The command line that compiles a kernel."""
-    return [
-        "kernel",
-        source,
-        "--label=//pkg:lib",
-        f"--architecture={architecture}",
-        f"--out={out}",
-        *(f"--declaration={each}" for each in declarations),
-        *flags,
-    ]
+__all__ = ["isolated_imports", "kernel", "library", "tool", "write"]
 
 
 @pytest.fixture
@@ -85,7 +31,9 @@ def kernel(tool: Callable[..., Result]) -> Callable[..., Result]:
 
 
 @pytest.fixture
-def library(tool: Callable[..., Result], tmp_path: pathlib.Path) -> Callable[..., Result]:
+def library(
+    tool: Callable[..., Result], tmp_path: pathlib.Path
+) -> Callable[..., Result]:
     """Runs `kernel` for each architecture and C++ function, then another stage.
 
     `stage` is "launcher" or "tuner"; what it writes is OUT/lib.h, OUT/lib.cc and so on.

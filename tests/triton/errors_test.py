@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import declaration
+from commands import declaration
 
 HERE = pathlib.Path(__file__).parent
 FILE = "bad_kernels/kernels.py"
@@ -56,7 +56,8 @@ def check_form(output):
     lines = output.splitlines()
     assert output.count("error: ") - output.count("# error: ") == 1
     assert len(lines) <= 8
-    assert max(map(len, lines)) <= 100
+    # A path of the test's own may be longer than a line.
+    assert all(len(line) <= 100 or line.startswith("/") for line in lines)
     assert "Traceback" not in output
     assert "module {" not in output
 
@@ -209,7 +210,9 @@ def test_expressions(attribute, expression, what, fails):
 @pytest.mark.parametrize("num_warps", [2, 4])
 def test_declared_twice(num_warps, fails):
     first = declaration("fill", FILL, constexprs=BLOCK, num_warps=2)
-    text = fails(first, declaration("fill", FILL, constexprs=BLOCK, num_warps=num_warps))
+    text = fails(
+        first, declaration("fill", FILL, constexprs=BLOCK, num_warps=num_warps)
+    )
     what = "error: 'fill' is declared twice with BLOCK=64 fix: remove one"
     assert text.startswith(f"//pkg:lib, kernel 'fill': {what}")
 
@@ -219,12 +222,24 @@ def test_declared_twice(num_warps, fails):
 
 @pytest.mark.parametrize(
     "architecture",
-    ["sm_999", "sm_70", "", "sm90", "90", "SM_90", "compute_999", "gfx900", "compute_gfx942"],
+    [
+        "sm_999",
+        "sm_70",
+        "",
+        "sm90",
+        "90",
+        "SM_90",
+        "compute_999",
+        "gfx900",
+        "compute_gfx942",
+    ],
 )
 def test_unknown_architectures(architecture, fails):
     made = declaration("fill", FILL, constexprs=BLOCK)
     text = fails(made, architecture=architecture)
-    what = f"there is no GPU architecture {architecture!r} that Triton and its assembler"
+    what = (
+        f"there is no GPU architecture {architecture!r} that Triton and its assembler"
+    )
     assert text.startswith(f"//pkg:lib: error: {what} know fix: give one of sm_75, ")
     assert "--@rules_torch//rules:gpu_architectures" in text
 
@@ -234,7 +249,9 @@ def test_ptx_that_runs_on_one_architecture(number, fails):
     made = declaration("fill", FILL, constexprs=BLOCK)
     text = fails(made, architecture=f"compute_{number}")
     assert text.startswith(f"//pkg:lib: error: PTX for compute_{number} runs on that")
-    assert f"fix: give sm_{number}; as a fallback for newer GPUs give compute_80" in text
+    assert (
+        f"fix: give sm_{number}; as a fallback for newer GPUs give compute_80" in text
+    )
 
 
 @pytest.mark.parametrize(
@@ -286,7 +303,9 @@ def test_too_much_shared_memory_is_never_assembled(kernel, fails, monkeypatch):
     started = []
     run = subprocess.run
     monkeypatch.setattr(
-        subprocess, "run", lambda *args, **kw: (started.append(args), run(*args, **kw))[1]
+        subprocess,
+        "run",
+        lambda *args, **kw: (started.append(args), run(*args, **kw))[1],
     )
     fails(
         declaration("matmul", MATMUL, constexprs=BLOCK, num_stages=16),
@@ -310,8 +329,18 @@ def test_too_much_shared_memory_is_never_assembled(kernel, fails, monkeypatch):
         ("error_in_another_file", FILL, BLOCK, "ValueError: Cannot make_shape"),
         ("asserts", FILL, BLOCK, "BLOCK is over 64"),
         ("several_lines", FILL, {}, "input and other must have equal ranks >= 2"),
-        ("stores", {"x": "*kfp32", "n": "i32"}, {}, "Cannot store to a constant pointer"),
-        ("of_dtype", {"x": "*fp32"}, {"DTYPE": "half"}, "'str' object has no attribute"),
+        (
+            "stores",
+            {"x": "*kfp32", "n": "i32"},
+            {},
+            "Cannot store to a constant pointer",
+        ),
+        (
+            "of_dtype",
+            {"x": "*fp32"},
+            {"DTYPE": "half"},
+            "'str' object has no attribute",
+        ),
     ],
 )
 def test_kernels_that_do_not_compile(function, signature, constexprs, what, fails):
@@ -329,10 +358,10 @@ def test_the_call_of_a_function_that_does_not_compile(function, fails):
 def test_the_instantiation_that_does_not_compile(fails):
     types = {"T": ["fp32", "fp16"]}
     signature = {"x": "*{T}", "n": "i32"}
-    text = fails(
-        declaration("fill", signature, types=types, constexprs={"BLOCK": 65})
+    text = fails(declaration("fill", signature, types=types, constexprs={"BLOCK": 65}))
+    assert (
+        "cannot be compiled for sm_80 with T=fp32, BLOCK=65 (Triton's default" in text
     )
-    assert "cannot be compiled for sm_80 with T=fp32, BLOCK=65 (Triton's default" in text
     assert text.startswith(f"{MARKED['block_of_65']}: error: fill of //pkg:lib ")
     assert "arange's range must be a power of 2" in text
 
@@ -433,7 +462,10 @@ def test_a_module_missing_in_an_imported_file(write, kernel):
         ("[]", "the tuning table is not of the form {function: {instantiation: "),
         ("3", "the tuning table is not of the form {function: {instantiation: "),
         ('{"tuned": 3}', "the tuning table is not of the form {function: "),
-        ('{"tuned": {"default": []}}', "the tuning table is not of the form {function: "),
+        (
+            '{"tuned": {"default": []}}',
+            "the tuning table is not of the form {function: ",
+        ),
         ('{"tuned": {"default": {"sm_80": 3}}}', "the tuning table is not of the form"),
         (
             '{"tuned": {"default": {"sm_80": {"num_warps": 4}}}}',
@@ -494,7 +526,9 @@ def test_an_instantiation_that_another_hides(launcher_fails):
 
 def test_expressions_of_what_is_not_there(launcher_fails):
     text = launcher_fails(declaration("fill", FILL, constexprs=BLOCK, when="m < 3"))
-    assert text.startswith("//pkg:lib, kernel 'fill': error: `m < 3` reads 'm', which is")
+    assert text.startswith(
+        "//pkg:lib, kernel 'fill': error: `m < 3` reads 'm', which is"
+    )
     assert "fix: state `when` in terms of integer arguments and constexprs" in text
 
 

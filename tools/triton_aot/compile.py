@@ -110,15 +110,15 @@ class Session:
             except UserError as error:
                 errors.append(error)
                 constexprs = source.bind(kernel, instantiation, choice, self._label)
-                images.append(Image(b"", _metadata(kernel, instantiation, choice, constexprs)))
+                images.append(
+                    Image(b"", _metadata(kernel, instantiation, choice, constexprs))
+                )
         if not any(image.code for image in images):
             raise errors[0]
         return images
 
     def _find(self, instantiation: Instantiation) -> source.Kernel:
-        return source.find(
-            self._names, instantiation.function, self._path, self._label
-        )
+        return source.find(self._names, instantiation.function, self._path, self._label)
 
     def _compile(
         self,
@@ -133,7 +133,9 @@ class Session:
         what = f"{instantiation.name} ({_describe(choice)})"
         for option in ("launch_cooperative_grid", "launch_pdl"):
             if getattr(metadata, option, False):
-                fail(f"{what} wants {option}, which is not supported", where=kernel.where)
+                fail(
+                    f"{what} wants {option}, which is not supported", where=kernel.where
+                )
         if metadata.profile_scratch_size:
             fail(f"{what} is instrumented for profiling", where=kernel.where)
         code = compiled.asm[self._architecture.format]
@@ -163,7 +165,9 @@ class Session:
             "num_ctas": _MAX_CLUSTER,
         }
         for name, value in choice.options.items():
-            if name in most and not (0 < value <= most[name] and value.bit_count() == 1):
+            if name in most and not (
+                0 < value <= most[name] and value.bit_count() == 1
+            ):
                 fail(
                     f"{instantiation.name} of {self._label} has {name}={value}; on "
                     f"{self._architecture.name} it is a power of two of at most {most[name]}",
@@ -247,8 +251,12 @@ class Session:
                     root = current
                     break
         causes = [c for c in chain(error) if not getattr(c, "error_message", None)]
-        text = getattr(root, "error_message", None) or first_lines(causes[-1] if causes else root)
-        kind = "" if getattr(root, "error_message", None) else f"{type(root).__name__}: "
+        text = getattr(root, "error_message", None) or first_lines(
+            causes[-1] if causes else root
+        )
+        kind = (
+            "" if getattr(root, "error_message", None) else f"{type(root).__name__}: "
+        )
         # Triton keeps the errors of its own functions as their repr.
         text = re.sub(r"^(\w+)\(([\"'])(.*)\2\)$", r"\1: \3", text)
         named = f" with {instantiation.id}" if instantiation.id else ""
@@ -265,7 +273,9 @@ class Session:
     ) -> None:
         """Compares the sizes of the kernel's parameters with what will be passed."""
         names = kernel.function.arg_names
-        types = [instantiation.signature[n] for n in names if n in instantiation.signature]
+        types = [
+            instantiation.signature[n] for n in names if n in instantiation.signature
+        ]
         expected = [type_.size for type_ in types if type_.hint != 1] + [8, 8]
         header = ptx[ptx.index(".entry") :]
         # `.param .u64 .ptr .global .align 1 k_param_0` or, of fp16,

@@ -193,9 +193,7 @@ def _type(parameter: str, text: str, types: Mapping[str, str], where: str) -> Ty
             "for a pointer to const; `:16` or `:1` after it as a hint",
         )
     type_ = Type((found[1] or "") + found[2], int(found[3] or 0))
-    allowed = (
-        (0, 16) if type_.is_pointer else (0, 1, 16) if type_.is_integer else (0,)
-    )
+    allowed = (0, 16) if type_.is_pointer else (0, 1, 16) if type_.is_integer else (0,)
     if type_.hint not in allowed:
         fail(
             f"the hint of {parameter!r}, {filled!r}, is not one that Triton uses",

@@ -144,7 +144,10 @@ def check(target: Target, compiled: Sequence[Compiled]) -> None:
     for each in compiled:
         declared = each.instantiation
         where = f"{target.label}, kernel {declared.function!r}"
-        if not re.fullmatch(r"[A-Za-z_]\w*", declared.name) or declared.name in _KEYWORDS:
+        if (
+            not re.fullmatch(r"[A-Za-z_]\w*", declared.name)
+            or declared.name in _KEYWORDS
+        ):
             fail(
                 f"{declared.name!r} cannot be the name of a C++ function",
                 where=where,
@@ -189,7 +192,7 @@ def check(target: Target, compiled: Sequence[Compiled]) -> None:
                 f"tuning chose {', '.join(sorted(differing))} by architecture, and the "
                 "caller of the C++ function cannot know the grid",
                 where=where,
-                fix="give `grid`, e.g. grid = [\"cdiv(n, BLOCK)\"]",
+                fix='give `grid`, e.g. grid = ["cdiv(n, BLOCK)"]',
             )
 
 
@@ -369,7 +372,9 @@ def _prototype(compiled: Compiled) -> str:
         for name, type_ in compiled.parameters
     ]
     # A break comes between arguments, not within one.
-    text = ", ".join(each.replace(" ", "\0") for each in ["void* stream", *grid, *arguments])
+    text = ", ".join(
+        each.replace(" ", "\0") for each in ["void* stream", *grid, *arguments]
+    )
     lines = textwrap.wrap(
         f"::rules_torch::Status\0{compiled.instantiation.name}({text})",
         width=80,
@@ -430,7 +435,9 @@ def _requirement_text(compiled: Compiled) -> str:
     for name, type_ in compiled.parameters:
         if type_.hint:
             kind = "aligned to 16 bytes" if type_.is_pointer else "multiples of 16"
-            hints.setdefault(kind if type_.hint == 16 else "equal to 1", []).append(name)
+            hints.setdefault(kind if type_.hint == 16 else "equal to 1", []).append(
+                name
+            )
     parts = [f"{', '.join(names)} {kind}" for kind, names in hints.items()]
     if compiled.instantiation.when:
         parts.append(_when_text(compiled))
@@ -496,9 +503,7 @@ def _requirements(compiled: Compiled) -> Iterator[tuple[str, str, str, str, bool
 def _names(compiled: Compiled) -> dict[str, str]:
     """What expressions' names are in C++."""
     names = {
-        name: _argument(name)
-        for name, type_ in compiled.parameters
-        if type_.is_integer
+        name: _argument(name) for name, type_ in compiled.parameters if type_.is_integer
     }
     names |= {name: f"rt_constants[{i}]" for i, name in enumerate(compiled.constants)}
     names["multiprocessors"] = "rt_device.multiprocessors"
@@ -548,7 +553,11 @@ def _launcher(target: Target, group: Sequence[tuple[int, Compiled]]) -> str:
         )
     checked = any(True for _, compiled in group for _ in _requirements(compiled))
     misfits = f"  rt::KernelMisfit rt_misfits[{len(group)}];\n" if checked else ""
-    tail = f'  return rt::MisfitError("{name}", rt_misfits, {len(group)});\n' if checked else ""
+    tail = (
+        f'  return rt::MisfitError("{name}", rt_misfits, {len(group)});\n'
+        if checked
+        else ""
+    )
     return f"""\
 {_prototype(first)} {{
   rt::KernelDevice rt_device;

@@ -57,8 +57,7 @@ def several_lines(
 ):
     a = tl.load(x)
     b = (
-        a
-        + tl.dot(a, a)  # error: several_lines
+        a + tl.dot(a, a)  # error: several_lines
     )
     tl.store(x, b)
 
