@@ -103,7 +103,7 @@ def _kernel(args: argparse.Namespace) -> None:
     from triton_aot import architectures, compile, declaration, tuning
     from triton_aot.images import pack
 
-    declared = declaration.parse(args.declaration, args.label)
+    declared = declaration.parse(args.declaration, args.label, args.source)
     session = compile.Session(
         args.source,
         architectures.parse(args.architecture, args.label),
@@ -363,7 +363,10 @@ def _parser() -> argparse.ArgumentParser:
         "--tuning", required=True, metavar="FILE.json", help="the table to write anew"
     )
     added.add_argument(
-        "--out", required=True, metavar="PREFIX", help="of .cc and .images.bin, to write"
+        "--out",
+        required=True,
+        metavar="PREFIX",
+        help="of .cc and .images.bin, to write",
     )
     return parser
 

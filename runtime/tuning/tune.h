@@ -24,7 +24,8 @@ struct Argument {
 // One configuration of @triton.autotune. An image whose size is 0 does not fit its
 // architecture.
 struct Candidate {
-  const char* choice;  // JSON, what goes into the table: {"BLOCK_M": 128, "num_warps": 8}
+  const char*
+      choice;  // JSON, what goes into the table: {"BLOCK_M": 128, "num_warps": 8}
   internal::Kernel* kernel;
   Grid (*grid)(std::int64_t multiprocessors);
 };

@@ -166,7 +166,9 @@ def test_heuristics_that_need_arguments_of_the_launch(fails):
 )
 def test_types(type_, what, fails):
     text = fails(declaration("fill", {"x": "*fp32", "n": type_}, constexprs=BLOCK))
-    assert text.startswith(f"//pkg:lib, kernel 'fill': error: {what} ")
+    assert text.startswith(
+        f"//pkg:lib, kernel 'fill' of bad_kernels/kernels.py:9: error: {what} "
+    )
     assert " fix: " in text
 
 
@@ -179,7 +181,10 @@ def test_an_unknown_type_in_types(fails):
 
 def test_a_variable_without_types(fails):
     text = fails(declaration("fill", FILL, types={"T": []}, constexprs=BLOCK))
-    assert text == "//pkg:lib, kernel 'fill': error: `types` lists nothing for 'T'"
+    assert (
+        text == "//pkg:lib, kernel 'fill' of bad_kernels/kernels.py:9: error: "
+        "`types` lists nothing for 'T'"
+    )
 
 
 @pytest.mark.parametrize("attribute", ["when", "grid"])
@@ -203,7 +208,9 @@ def test_a_variable_without_types(fails):
 def test_expressions(attribute, expression, what, fails):
     given = {"when": expression} if attribute == "when" else {"grid": [expression]}
     text = fails(declaration("fill", FILL, constexprs=BLOCK, **given))
-    assert text.startswith(f"//pkg:lib, kernel 'fill': error: `{attribute}`: ")
+    assert text.startswith(
+        f"//pkg:lib, kernel 'fill' of bad_kernels/kernels.py:9: error: `{attribute}`: "
+    )
     assert what in text
 
 
@@ -214,7 +221,9 @@ def test_declared_twice(num_warps, fails):
         first, declaration("fill", FILL, constexprs=BLOCK, num_warps=num_warps)
     )
     what = "error: 'fill' is declared twice with BLOCK=64 fix: remove one"
-    assert text.startswith(f"//pkg:lib, kernel 'fill': {what}")
+    assert text.startswith(
+        f"//pkg:lib, kernel 'fill' of bad_kernels/kernels.py:9: {what}"
+    )
 
 
 # ---- Architectures and their limits.
@@ -527,7 +536,7 @@ def test_an_instantiation_that_another_hides(launcher_fails):
 def test_expressions_of_what_is_not_there(launcher_fails):
     text = launcher_fails(declaration("fill", FILL, constexprs=BLOCK, when="m < 3"))
     assert text.startswith(
-        "//pkg:lib, kernel 'fill': error: `m < 3` reads 'm', which is"
+        "//pkg:lib, kernel 'fill' of bad_kernels/kernels.py:9: error: `m < 3` reads 'm', which is"
     )
     assert "fix: state `when` in terms of integer arguments and constexprs" in text
 
@@ -561,7 +570,8 @@ def test_tuning_that_leaves_the_grid_open(launcher_fails, tmp_path):
         flags=[f"--tuning={tmp_path / 'table.json'}"],
     )
     assert text.startswith(
-        "//pkg:lib, kernel 'tuned': error: tuning chose BLOCK by architecture, and the "
+        "//pkg:lib, kernel 'tuned' of bad_kernels/kernels.py:85: error: "
+        "tuning chose BLOCK by architecture, and the "
         "caller of the C++ function cannot know the grid fix: give `grid`"
     )
 

@@ -81,9 +81,8 @@ def test_candidates(make, tmp_path):
         'kLibrary = {"//pkg:lib", &rtorch_pkg_lib_images, kTargets, 2, {}};' in source
     )
     table = str(tmp_path / "table.json")
-    assert (
-        f'tuner = {{"//pkg:lib", "{table}", &kLibrary, kCases, 1, kRows, 0}};' in source
-    )
+    definition = f'tuner = {{"//pkg:lib", "{table}", &kLibrary, kCases, 1, kRows, 0}};'
+    assert definition in " ".join(source.split())
 
 
 def test_the_example(make):
@@ -171,14 +170,16 @@ def test_an_empty_table(make):
     [
         (
             {"example": {"n": 10}},
-            "//pkg:lib, kernel 'tuned': error: `example` has no value for 'x' fix: give "
+            "//pkg:lib, kernel 'tuned' of compiled.py:80: error: "
+            "`example` has no value for 'x' fix: give "
             "scalars their values and pointers their numbers of elements: example = "
             '{"x": ...}',
         ),
         ({"example": {}}, "`example` has no value for 'x'"),
         (
             {"example": {"n": 10, "x": "m * 2"}},
-            "//pkg:lib, kernel 'tuned': error: `example` gives 'x' in terms of what it has "
+            "//pkg:lib, kernel 'tuned' of compiled.py:80: error: "
+            "`example` gives 'x' in terms of what it has "
             "no value for",
         ),
         (
@@ -191,7 +192,8 @@ def test_an_empty_table(make):
         ),
         (
             {"grid": []},
-            "//pkg:lib, kernel 'tuned': error: a kernel that is tuned needs `grid`",
+            "//pkg:lib, kernel 'tuned' of compiled.py:80: error: "
+            "a kernel that is tuned needs `grid`",
         ),
         (
             {"grid": ["cdiv(m, BLOCK)"]},
@@ -210,7 +212,7 @@ def test_examples_that_are_none(settings, message, tuner):
     result = tuner(tuned(**settings))
     assert (result.status, result.files) == (1, [])
     assert message in result.text
-    assert "//pkg:lib, kernel 'tuned': error: " in result.output
+    assert "//pkg:lib, kernel 'tuned' of compiled.py:80: error: " in result.output
     assert len(result.output.splitlines()) <= 4
 
 

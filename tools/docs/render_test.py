@@ -162,7 +162,9 @@ def test_render():
 
 def test_render_does_not_leave_out_what_it_does_not_know():
     with pytest.raises(ValueError, match="cannot render aspect_info"):
-        render.render(render.parse(MODULE + '\naspect_info {\n  name: "f"\n}'), TEMPLATE)
+        render.render(
+            render.parse(MODULE + '\naspect_info {\n  name: "f"\n}'), TEMPLATE
+        )
 
 
 def test_render_wants_each_placeholder_in_the_template():

@@ -19,10 +19,20 @@ from typing import Any, NoReturn
 _WIDTH = 100
 _MAX_STACK = 4  # frames shown beside the one that the error is at
 _TOOLS_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_OWN_DIRS = tuple(os.path.join(_TOOLS_DIR, name, "") for name in ("torch_aot", "triton_aot"))
+_OWN_DIRS = tuple(
+    os.path.join(_TOOLS_DIR, name, "") for name in ("torch_aot", "triton_aot")
+)
 _OWN_FILES = {os.path.join(_TOOLS_DIR, "compile_model.py")}
 _PACKAGES = f"site-packages{os.sep}"
-_TORCH_PACKAGES = {"torch", "functorch", "mpmath", "networkx", "numpy", "sympy", "triton"}
+_TORCH_PACKAGES = {
+    "torch",
+    "functorch",
+    "mpmath",
+    "networkx",
+    "numpy",
+    "sympy",
+    "triton",
+}
 
 FULL_TRACE = (
     "to see PyTorch's whole report, run again with --full_trace "

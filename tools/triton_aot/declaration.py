@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import itertools
 import json
@@ -9,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch_aot.errors import fail
+from torch_aot.errors import Frame, fail
 from triton_aot.expressions import Expression
 
 # Triton's scalar types: the C++ type, and the bytes of a kernel's parameter.
@@ -110,12 +111,41 @@ class Instantiation:
         return [*self.grid, *([self.when] if self.when else [])]
 
 
-def parse(declarations: Sequence[str], label: str) -> list[Instantiation]:
+def place(label: str, function: str, definition: str = "") -> str:
+    """Where errors of a declaration are.
+
+    Args:
+        label: The target.
+        function: The kernel.
+        definition: "kernels/softmax.py:12", if the kernel was found.
+    """
+    return f"{label}, kernel {function!r}" + (f" of {definition}" if definition else "")
+
+
+def definition(path: str, function: str) -> str:
+    """The line where a file defines a kernel, without running it; empty if nowhere."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError):
+        return ""
+    lines = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name == function
+    ]
+    return Frame(path, lines[-1]).where if lines else ""
+
+
+def parse(
+    declarations: Sequence[str], label: str, source: str = ""
+) -> list[Instantiation]:
     """Reads the declarations of one C++ function.
 
     Args:
         declarations: What the Starlark function triton_kernel returned, in order.
         label: The target, for errors.
+        source: The file with the kernels, for errors.
 
     Returns:
         One instantiation for each combination of the declared types.
@@ -125,7 +155,8 @@ def parse(declarations: Sequence[str], label: str) -> list[Instantiation]:
         row = json.loads(text)
         row["when"] = " ".join(row["when"].split())
         row["grid"] = [" ".join(axis.split()) for axis in row["grid"]]
-        where = f"{label}, kernel {row['function']!r}"
+        function = row["function"]
+        where = place(label, function, definition(source, function) if source else "")
         names = list(row["types"])
         for name, types in row["types"].items():
             if not types:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 import textwrap
@@ -132,7 +133,7 @@ class Library:
 def check(target: Target, compiled: Sequence[Compiled]) -> None:
     """Refuses what cannot be launched as it is declared."""
     for group in _overloads(compiled):
-        for each, hidden in zip(group, group[1:], strict=False):
+        for each, hidden in itertools.pairwise(group):
             if not any(True for _ in _requirements(each)):
                 fail(
                     f"{hidden.instantiation.name!r} with {hidden.instantiation.id} is never "
@@ -143,7 +144,8 @@ def check(target: Target, compiled: Sequence[Compiled]) -> None:
                 )
     for each in compiled:
         declared = each.instantiation
-        where = f"{target.label}, kernel {declared.function!r}"
+        definition = each.images[0]["where"]
+        where = declaration.place(target.label, declared.function, definition)
         if (
             not re.fullmatch(r"[A-Za-z_]\w*", declared.name)
             or declared.name in _KEYWORDS
@@ -258,9 +260,7 @@ extern "C" const rt::Blob {target.id}_images __attribute__((visibility("hidden")
 
 namespace {{
 
-{targets_table(library.architectures)}
-
-rt::KernelLibrary kLibrary = {{"{target.label}", &{target.id}_images, kTargets, {len(library.architectures)}, {{}}}};
+{library_table(target.label, target.id, library.architectures)}
 
 {chr(10).join(kernels)}
 
@@ -275,13 +275,17 @@ rt::KernelLibrary kLibrary = {{"{target.label}", &{target.id}_images, kTargets, 
 {_close(target)}"""
 
 
-def targets_table(targets: Sequence[Architecture]) -> str:
-    """Renders kTargets."""
+def library_table(label: str, id: str, targets: Sequence[Architecture]) -> str:
+    """Renders kTargets, and kLibrary with the images of an id."""
     rows = ", ".join(
         f'{{"{each.name}", rt::KernelFormat::{_FORMATS[each.format]}, {each.number}}}'
         for each in targets
     )
-    return f"constexpr rt::KernelTarget kTargets[] = {{{rows}}};"
+    return (
+        f"constexpr rt::KernelTarget kTargets[] = {{{rows}}};\n\n"
+        f'rt::KernelLibrary kLibrary = {{"{label}", &{id}_images, kTargets, '
+        f"{len(targets)}, {{}}}};"
+    )
 
 
 def image_rows(

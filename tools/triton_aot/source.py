@@ -116,9 +116,7 @@ def find(names: Mapping[str, Any], function: str, path: str, label: str) -> Kern
             where=where,
             fix=f"name one of its kernels: {', '.join(kernels) or 'it has none'}",
         )
-    return Kernel(
-        inner, Frame(path, definition_line(inner)).where, configs, heuristics
-    )
+    return Kernel(inner, Frame(path, definition_line(inner)).where, configs, heuristics)
 
 
 def choices(kernel: Kernel, instantiation: Instantiation) -> list[Choice]:
@@ -236,7 +234,9 @@ def functions(kernel: Kernel) -> Iterator[JITFunction]:
 def definition_line(function: JITFunction) -> int:
     """The line of a kernel's `def`, below its decorators."""
     lines = function.raw_src
-    offset = next((i for i, line in enumerate(lines) if line.lstrip().startswith("def ")), 0)
+    offset = next(
+        (i for i, line in enumerate(lines) if line.lstrip().startswith("def ")), 0
+    )
     return function.starting_line_number + offset
 
 
@@ -273,8 +273,4 @@ def _explain_import(error: BaseException, where: str) -> UserError:
     if isinstance(error, ModuleNotFoundError):
         what = f"there is no module named {error.name!r}"
         fix = "add the library that holds it to the triton_library's deps"
-    return UserError(
-        what, where=frame.where if frame else where, fix=fix, stack=frames
-    )
-
-
+    return UserError(what, where=frame.where if frame else where, fix=fix, stack=frames)

@@ -111,9 +111,7 @@ extern "C" const rt::Blob {id}_images __attribute__((visibility("hidden")));
 
 namespace {{
 
-{launcher.targets_table(library.architectures)}
-
-rt::KernelLibrary kLibrary = {{{_string(label)}, &{id}_images, kTargets, {len(library.architectures)}, {{}}}};
+{launcher.library_table(label, id, library.architectures)}
 
 {tables}
 const tuning::Case kCases[] = {{
@@ -126,7 +124,8 @@ const tuning::Row kRows[] = {{
 }}  // namespace
 
 const tuning::Tuner& tuning::GetTuner() {{
-  static const Tuner tuner = {{{_string(label)}, {_string(path)}, &kLibrary, kCases, {len(cases)}, kRows, {len(kept)}}};
+  static const Tuner tuner = {{{_string(label)}, {_string(path)},
+                              &kLibrary, kCases, {len(cases)}, kRows, {len(kept)}}};
   return tuner;
 }}
 """
@@ -139,7 +138,8 @@ def _key(case: Case) -> str:
 
 def _case(i: int, label: str, case: Case) -> str:
     declared = case.instantiation
-    where = f"{label}, kernel {declared.function!r}"
+    definition = case.candidates[0][0]["where"]
+    where = declaration.place(label, declared.function, definition)
     values = _example(case, where)
     for name, type_ in case.instantiation.signature.items():
         if type_.hint == 1 and values.get(name, 1) != 1:
