@@ -4,9 +4,9 @@
 //
 //   Status fused_softmax(void* stream, Grid grid, float* out, const float* x, ...);
 //
-// - `stream` is a CUstream, cudaStream_t or hipStream_t; nullptr is the legacy
-//   default stream. The kernel runs on the device of the calling thread's
-//   current context, as with the CUDA runtime, and pointers are that device's.
+// - `stream` is a CUstream, cudaStream_t or hipStream_t of the calling thread's
+//   current context; nullptr is its legacy default stream. That context's device
+//   decides which code and which grid is launched, and pointers are that device's.
 // - The call returns once the kernel is enqueued. An error that the kernel
 //   itself makes is reported by the stream's next synchronisation.
 // - Arguments are checked against what the kernel was compiled for (pointer
