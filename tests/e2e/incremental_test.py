@@ -53,7 +53,7 @@ class IncrementalTest(unittest.TestCase):
             for output in spawn["listedOutputs"]
             if output.endswith(".o")
         ]
-        self.assertEqual(["weights.pic.o"], [os.path.basename(o) for o in compiled])
+        self.assertEqual(["embed.pic.o"], [os.path.basename(o) for o in compiled])
 
     def test_another_isa_exports_nothing(self) -> None:
         spawns = self.workspace.build(_TARGET, flags=["--//rules:isa=x86-64-v2"])
