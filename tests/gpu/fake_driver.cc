@@ -70,10 +70,32 @@ bool IsDevice(int device) {
   return device >= 0 && static_cast<std::size_t>(device) < state().devices.size();
 }
 
+std::string ImageText(const void* code) {
+  const char* const bytes = static_cast<const char*>(code);
+  if (std::memcmp(bytes,
+                  "\x7f"
+                  "ELF",
+                  4) == 0) {
+    std::uint16_t machine;
+    std::uint32_t flags;
+    std::memcpy(&machine, bytes + 18, sizeof machine);
+    std::memcpy(&flags, bytes + 48, sizeof flags);
+    constexpr std::uint16_t kCuda = 190;
+    constexpr std::uint32_t kGfx942 = 0x4c;  // EF_AMDGPU_MACH
+    if (machine == kCuda) return "sm_" + std::to_string(flags >> 16 & 0xff) + " *";
+    return (flags & 0xff) == kGfx942 ? "gfx942 *" : "unknown *";
+  }
+  if (std::memcmp(bytes, "//", 2) == 0) {
+    const char* const target = std::strstr(bytes, ".target sm_");
+    return "compute_" + std::to_string(std::atoi(target + 11)) + " *";
+  }
+  return bytes;
+}
+
 int LoadImage(const char* function, const void* code, void** image) {
   const Call call(function);
   if (call.failure() != 0) return call.failure();
-  const std::string text = static_cast<const char*>(code);
+  const std::string text = ImageText(code);
   state().loads.push_back(
       {text, current != nullptr ? current->device : -1, capture_mode});
   images().push_back({text.substr(0, text.find(' ')), text + " "});
@@ -91,7 +113,8 @@ int FindKernel(const char* function, void** kernel, void* image, const char* nam
   const Call call(function);
   if (call.failure() != 0) return call.failure();
   Image* const found = static_cast<Image*>(image);
-  if (found->text.find(" " + std::string(name) + " ") == std::string::npos) {
+  const bool any = found->text == found->architecture + " * ";
+  if (!any && found->text.find(" " + std::string(name) + " ") == std::string::npos) {
     return kSymbolNotFound;
   }
   kernels().push_back({found, name});

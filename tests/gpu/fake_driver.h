@@ -46,6 +46,9 @@ struct Kernel {
 
 bool IsDevice(int device);
 
+// What an image is: its own text, or for real code its architecture and " *".
+std::string ImageText(const void* code);
+
 // Each notes its call under the name of the driver's function.
 int LoadImage(const char* function, const void* code, void** image);
 int UnloadImage(const char* function, void* image);

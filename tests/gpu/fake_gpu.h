@@ -3,7 +3,8 @@
 // They record what they are asked, and fail where a test wants them to.
 //
 // An image is text: its architecture, then the kernels in it, "sm_90 add scale".
-// PTX is "compute_80 add". Device memory is the host's.
+// PTX is "compute_80 add". Real code, sm_80, sm_90, PTX or gfx942, is taken for one
+// that has any kernel. Device memory is the host's.
 //
 // FAKE_CUDA_DEVICES=0 in the environment leaves the CUDA driver without devices,
 // FAKE_CUDA_DEVICES=broken makes cuInit fail.

@@ -107,7 +107,7 @@ int hipSetDevice(int device) {
 
 int hipModuleLoadData(void** module, const void* code) {
   UseFirst();
-  const std::string text = static_cast<const char*>(code);
+  const std::string text = fake::ImageText(code);
   const std::string architecture = text.substr(0, text.find(' '));
   const std::string& device = DeviceAt(fake::current->device)->architecture;
   if (device.substr(0, device.find(':')) != architecture) {

@@ -38,10 +38,11 @@ struct Grid {
   std::int64_t z = 1;
 };
 
-// The least n with n * b >= a, for a >= 0 and b > 0: triton.cdiv.
+// The least n with n * b >= a, for b > 0: triton.cdiv.
 constexpr std::int64_t CeilDiv(std::int64_t a, std::int64_t b) {
-  return a / b + (a % b != 0 ? 1 : 0);
+  return a / b + (a % b > 0 ? 1 : 0);
 }
+static_assert(CeilDiv(9, 4) == 3 && CeilDiv(8, 4) == 2 && CeilDiv(-1, 4) == 0);
 
 }  // namespace rules_torch
 

@@ -1,0 +1,28 @@
+"""A kernel with arguments of many types."""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def sample(
+    out,
+    x,
+    n,
+    offset,
+    factor,
+    half,
+    flag,
+    small,
+    BLOCK: tl.constexpr,
+):
+    """out = x * factor + half, at an offset."""
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    value = tl.load(x + i + offset, mask=i < n) * factor + half + small
+    tl.store(out + i, tl.where(flag, value, 0), mask=i < n)
+
+
+@triton.jit
+def fill(out, value):
+    """Fills an array, an element a program."""
+    tl.store(out + tl.program_id(0), value)
