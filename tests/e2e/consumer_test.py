@@ -1,9 +1,10 @@
-"""A workspace of a user's: the README's first model, word for word."""
+"""A workspace of a user's: the first model and kernel of the guides, word for word."""
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
 import unittest
 
 from tests.e2e import nested
@@ -19,23 +20,36 @@ class ConsumerTest(unittest.TestCase):
         )
         cls.addClassCleanup(cls.workspace.close)
 
-    def test_its_files_are_the_readmes(self) -> None:
-        with open(
-            os.path.join(self.workspace.path, "README.md"), encoding="utf-8"
-        ) as f:
+    def test_its_files_are_the_guides(self) -> None:
+        for guide, package, names in (
+            ("README.md", "shop", ("rank.py", "BUILD.bazel", "main.cc")),
+            ("docs/kernels.md", "maths", ("scale.py", "BUILD.bazel", "main.cc")),
+        ):
             blocks = re.findall(
-                r"```(?:python|starlark|cpp)\n(.*?)```", f.read(), re.DOTALL
+                r"```(?:python|starlark|cpp)\n(.*?)```", self._read(guide), re.DOTALL
             )
-        for name in ("rank.py", "BUILD.bazel", "main.cc"):
-            path = os.path.join(self.workspace.path, "tests/e2e/consumer/shop", name)
-            with open(path, encoding="utf-8") as file:
-                self.assertIn(file.read(), blocks, name)
+            for name in names:
+                path = os.path.join("tests/e2e/consumer", package, name)
+                self.assertIn(self._read(path), blocks, path)
+
+    def _read(self, path: str) -> str:
+        with open(os.path.join(self.workspace.path, path), encoding="utf-8") as file:
+            return file.read()
 
     def test_it_builds_and_runs(self) -> None:
         self.workspace.build("//shop:main", "//shop:rank_test")
         numbers = self.workspace.run("//shop:main").split()
         self.assertEqual(2, len(numbers))
         self.assertNotEqual(float(numbers[0]), float(numbers[1]))
+
+    def test_its_kernel_builds_and_runs(self) -> None:
+        self.workspace.build("//maths:main")
+        try:
+            self.assertEqual("10\n20\n30\n", self.workspace.run("//maths:main"))
+        except subprocess.CalledProcessError as error:
+            # A machine without a GPU: the program starts, and says so.
+            self.assertEqual(1, error.returncode)
+            self.assertIn("there is no NVIDIA GPU", error.stderr)
 
 
 if __name__ == "__main__":
