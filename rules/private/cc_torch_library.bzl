@@ -1,12 +1,13 @@
 """cc_torch_library: an ExportedProgram becomes a C++ library."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
+load("@rules_cc//cc:find_cc_toolchain.bzl", "use_cc_toolchain")
 load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TorchCodegenInfo", "TorchModelInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE", "RUNTIME_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
+load("//rules/private:cc.bzl", "archive", "configure_cc")
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
 load("//rules/private:isa.bzl", "ISAS", "resolve_isa")
 load("//rules/private:names.bzl", "camel_case", "label_text", "model_id", "package_namespace")
@@ -159,13 +160,7 @@ def _cc_torch_library_impl(ctx):
     runtime = ctx.toolchains[RUNTIME_TOOLCHAIN_TYPE].runtime
     if not runtime:
         fail("the toolchain registered as {} has no 'interface' and 'backend'".format(RUNTIME_TOOLCHAIN_TYPE))
-    toolchain = find_cc_toolchain(ctx)
-    features = cc_common.configure_features(
-        ctx = ctx,
-        cc_toolchain = toolchain,
-        requested_features = ctx.features,
-        unsupported_features = ctx.disabled_features,
-    )
+    toolchain, features = configure_cc(ctx)
     wanted = ctx.attr.isa
     if wanted == "auto":
         wanted = ctx.attr._isa[BuildSettingInfo].value
@@ -180,18 +175,13 @@ def _cc_torch_library_impl(ctx):
         features = features,
         runtime = runtime,
     )
-    linking_context, linked = cc_common.create_linking_context_from_compilation_outputs(
-        name = ctx.label.name,
-        actions = ctx.actions,
-        cc_toolchain = toolchain,
-        feature_configuration = features,
-        compilation_outputs = objects,
+    linking_context, archives = archive(
+        ctx,
+        toolchain = toolchain,
+        features = features,
+        objects = objects,
         linking_contexts = [runtime.interface.linking_context, runtime.backend.linking_context],
-        # One copy of the weights, in the binary that uses them.
-        disallow_dynamic_library = True,
     )
-    library = linked.library_to_link
-    archives = [file for file in [library.static_library, library.pic_static_library] if file]
     return [
         DefaultInfo(files = depset([codegen.header] + archives)),
         OutputGroupInfo(

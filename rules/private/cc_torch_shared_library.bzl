@@ -1,9 +1,10 @@
 """cc_torch_shared_library: a compiled model becomes one shared library with a C ABI."""
 
-load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
+load("@rules_cc//cc:find_cc_toolchain.bzl", "use_cc_toolchain")
 load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TorchCodegenInfo")
+load("//rules/private:cc.bzl", "configure_cc")
 load("//rules/private:linking.bzl", "dynamic_libraries")
 load("//rules/private:names.bzl", "label_text")
 
@@ -60,13 +61,7 @@ _VERSION_SCRIPT = """\
 
 def _cc_torch_shared_library_impl(ctx):
     library = ctx.attr.library
-    toolchain = find_cc_toolchain(ctx)
-    features = cc_common.configure_features(
-        ctx = ctx,
-        cc_toolchain = toolchain,
-        requested_features = ctx.features,
-        unsupported_features = ctx.disabled_features,
-    )
+    toolchain, features = configure_cc(ctx)
     source = ctx.actions.declare_file(ctx.label.name + ".export.cc")
     ctx.actions.write(source, _EXPORT.format(
         id = library[TorchCodegenInfo].id,

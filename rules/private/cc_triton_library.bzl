@@ -1,12 +1,13 @@
 """cc_triton_library: Triton kernels become a C++ library."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
+load("@rules_cc//cc:find_cc_toolchain.bzl", "use_cc_toolchain")
 load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TritonCodegenInfo", "TritonInfo")
 load("//rules:toolchains.bzl", "TRITON_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
+load("//rules/private:cc.bzl", "archive", "configure_cc")
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
 load("//rules/private:names.bzl", "camel_case", "label_text", "model_id", "package_namespace")
 
@@ -162,13 +163,7 @@ def _generate(ctx, compiled, architectures):
 
 def _cc_triton_library_impl(ctx):
     architectures = ctx.attr.architectures or ctx.attr._architectures[BuildSettingInfo].value
-    toolchain = find_cc_toolchain(ctx)
-    features = cc_common.configure_features(
-        ctx = ctx,
-        cc_toolchain = toolchain,
-        requested_features = ctx.features,
-        unsupported_features = ctx.disabled_features,
-    )
+    toolchain, features = configure_cc(ctx)
     compiled = compile_kernels(
         ctx,
         kernels = ctx.attr.kernels,
@@ -205,17 +200,13 @@ def _cc_triton_library_impl(ctx):
         features = features,
     )
     objects = cc_common.merge_compilation_outputs(compilation_outputs = [launcher, images])
-    linking_context, linked = cc_common.create_linking_context_from_compilation_outputs(
-        name = ctx.label.name,
-        actions = ctx.actions,
-        cc_toolchain = toolchain,
-        feature_configuration = features,
-        compilation_outputs = objects,
+    linking_context, archives = archive(
+        ctx,
+        toolchain = toolchain,
+        features = features,
+        objects = objects,
         linking_contexts = [runtime.linking_context],
-        disallow_dynamic_library = True,
     )
-    library = linked.library_to_link
-    archives = [file for file in [library.static_library, library.pic_static_library] if file]
     return [
         DefaultInfo(files = depset([codegen.header] + archives)),
         OutputGroupInfo(

@@ -1,11 +1,12 @@
 """torch_model_test: a compiled model against eager PyTorch."""
 
-load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
+load("@rules_cc//cc:find_cc_toolchain.bzl", "use_cc_toolchain")
 load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TorchCodegenInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
+load("//rules/private:cc.bzl", "configure_cc")
 load("//rules/private:linking.bzl", "dynamic_libraries")
 load("//rules/private:names.bzl", "label_text")
 
@@ -84,13 +85,7 @@ def _torch_model_test_impl(ctx):
         label = label_text(ctx.label),
         rtol = _tolerance(ctx.attr.rtol, "rtol"),
     ))
-    toolchain = find_cc_toolchain(ctx)
-    features = cc_common.configure_features(
-        ctx = ctx,
-        cc_toolchain = toolchain,
-        requested_features = ctx.features,
-        unsupported_features = ctx.disabled_features,
-    )
+    toolchain, features = configure_cc(ctx)
     deps = [ctx.attr.library[CcInfo], ctx.attr._driver[CcInfo]]
     _, objects = cc_common.compile(
         name = ctx.label.name,

@@ -1,15 +1,19 @@
 """triton_tuner: a program that measures kernels' configurations on a GPU."""
 
 load("@rules_cc//cc:cc_binary.bzl", "cc_binary")
-load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
+load("@rules_cc//cc:find_cc_toolchain.bzl", "use_cc_toolchain")
 load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TritonCodegenInfo")
 load("//rules:toolchains.bzl", "TRITON_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
+load("//rules/private:cc.bzl", "archive", "configure_cc")
 load("//rules/private:cc_triton_library.bzl", "compile_kernels")
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
 load("//rules/private:names.bzl", "label_text", "model_id")
+
+# Of the target that compiles them, behind the name of the tuner.
+_CANDIDATES = "_candidates"
 
 def _triton_candidates_impl(ctx):
     codegen = ctx.attr.library[TritonCodegenInfo]
@@ -34,7 +38,7 @@ def _triton_candidates_impl(ctx):
     images = ctx.actions.declare_file(ctx.label.name + ".images.bin")
     args = ctx.actions.args()
     args.add_all(compiled.prefixes)
-    args.add(label_text(ctx.label), format = "--label=%s")
+    args.add(label_text(ctx.label).removesuffix(_CANDIDATES), format = "--label=%s")
     args.add(id, format = "--id=%s")
     args.add(codegen.tuning, format = "--tuning=%s")
     args.add(source.path.removesuffix(".cc"), format = "--out=%s")
@@ -48,13 +52,7 @@ def _triton_candidates_impl(ctx):
         progress_message = "Generating C++ for tuner %{label}",
         toolchain_type = TRITON_TOOLCHAIN_TYPE,
     )
-    toolchain = find_cc_toolchain(ctx)
-    features = cc_common.configure_features(
-        ctx = ctx,
-        cc_toolchain = toolchain,
-        requested_features = ctx.features,
-        unsupported_features = ctx.disabled_features,
-    )
+    toolchain, features = configure_cc(ctx)
     program = ctx.attr._program[CcInfo]
     _, tables = cc_common.compile(
         name = ctx.label.name,
@@ -73,16 +71,14 @@ def _triton_candidates_impl(ctx):
         toolchain = toolchain,
         features = features,
     )
-    linking_context, _ = cc_common.create_linking_context_from_compilation_outputs(
-        name = ctx.label.name,
-        actions = ctx.actions,
-        cc_toolchain = toolchain,
-        feature_configuration = features,
-        compilation_outputs = cc_common.merge_compilation_outputs(compilation_outputs = [tables, blob]),
+    linking_context, _ = archive(
+        ctx,
+        toolchain = toolchain,
+        features = features,
+        objects = cc_common.merge_compilation_outputs(compilation_outputs = [tables, blob]),
         linking_contexts = [program.linking_context],
         # The program's main, which is behind it on the command line, needs it.
         alwayslink = True,
-        disallow_dynamic_library = True,
     )
     return [CcInfo(linking_context = linking_context)]
 
@@ -128,7 +124,7 @@ def triton_tuner(name, library, tags = [], **kwargs):
     """
     tags = tags + ["manual"]
     _triton_candidates(
-        name = name + "_candidates",
+        name = name + _CANDIDATES,
         library = library,
         tags = tags,
         visibility = ["//visibility:private"],
@@ -136,6 +132,6 @@ def triton_tuner(name, library, tags = [], **kwargs):
     cc_binary(
         name = name,
         tags = tags,
-        deps = [":" + name + "_candidates"],
+        deps = [":" + name + _CANDIDATES],
         **kwargs
     )
