@@ -452,3 +452,23 @@ def test_candidates_that_do_not_fit(build):
     assert output == ""
     assert [bool(row["code"]) for row in rows] == [True, False]
     assert rows[1]["choice"]["num_stages"] == 20
+
+
+def test_a_file_called_like_a_module_does_not_take_its_place(kernel, write):
+    import colorsys
+
+    write(
+        "colorsys.py",
+        """
+        import triton
+        import triton.language as tl
+
+
+        @triton.jit
+        def put(x):
+            tl.store(x, 1)
+        """,
+    )
+    result = kernel("colorsys.py", declaration("put", {"x": "*i32"}))
+    assert result.status == 0, result.output
+    assert sys.modules["colorsys"] is colorsys

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import os
 import random
 import re
-import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from torch_aot import user_file
 from torch_aot import weights as weights_lib
 from torch_aot.errors import (
     FULL_TRACE,
@@ -24,7 +23,6 @@ from torch_aot.errors import (
     fail,
     first_lines,
     innermost,
-    portable_path,
     root_cause,
     shorten_path,
     user_frames,
@@ -165,25 +163,10 @@ class Entry:
         where = shorten_path(self.path)
         if not os.path.exists(self.path):
             fail("the file does not exist", where=where, fix="check the entry's path")
-        name = self._module_name()
-        spec = importlib.util.spec_from_file_location(name, self.path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
         try:
-            spec.loader.exec_module(module)
+            return user_file.run(self.path)
         except (Exception, SystemExit) as error:
             raise self.explain_own("importing the file raised", error, where) from error
-        return module
-
-    def _module_name(self) -> str:
-        """`models.resnet`: as the file is imported by others, and in the program."""
-        path = os.path.splitext(portable_path(self.path))[0]
-        name = path.replace(os.sep, ".").strip(".")
-        known = sys.modules.get(name)
-        if known is None or _is_file(known, self.path):
-            return name
-        return f"{name}_model"  # the file is called like a package, e.g. random.py
 
     def explain_own(self, doing: str, error: BaseException, where: str) -> UserError:
         """Explains an error of the user's code itself, run as plain Python.
@@ -264,11 +247,6 @@ def _definition(function: Callable[..., Any]) -> str:
         return Frame(inspect.getsourcefile(function) or "", line).where
     except (OSError, TypeError):
         return ""
-
-
-def _is_file(module: types.ModuleType, path: str) -> bool:
-    file = getattr(module, "__file__", None)
-    return bool(file) and os.path.abspath(file) == os.path.abspath(path)
 
 
 def _describe(value: object) -> str:

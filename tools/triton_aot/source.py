@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import inspect
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,13 +12,13 @@ import triton.language as tl
 from triton.runtime.autotuner import Autotuner, Config, Heuristics
 from triton.runtime.jit import JITFunction
 
+from torch_aot import user_file
 from torch_aot.errors import (
     Frame,
     UserError,
     fail,
     first_lines,
     innermost,
-    portable_path,
     shorten_path,
     user_frames,
 )
@@ -72,16 +70,10 @@ def load(path: str) -> dict[str, Any]:
     where = shorten_path(path)
     if not os.path.exists(path):
         fail("the file does not exist", where=where)
-    name = os.path.splitext(portable_path(path))[0].replace(os.sep, ".").strip(".")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        return vars(user_file.run(path))
     except (Exception, SystemExit) as error:
         raise _explain_import(error, where) from error
-    return vars(module)
 
 
 def find(names: Mapping[str, Any], function: str, path: str, label: str) -> Kernel:
