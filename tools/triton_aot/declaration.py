@@ -45,6 +45,14 @@ class Type:
     name: str
     hint: int = 0
 
+    @classmethod
+    def parse(cls, text: str) -> Type | None:
+        """Reads "*kfp16:16"; None if it is no type, whatever the hint."""
+        found = re.fullmatch(r"(\*k?)?(\w+)(?::(\d+))?", text.replace(" ", ""))
+        if not found or found[2] not in SCALARS:
+            return None
+        return cls((found[1] or "") + found[2], int(found[3] or 0))
+
     @property
     def is_pointer(self) -> bool:
         return self.name.startswith("*")
@@ -69,6 +77,14 @@ class Type:
         if not self.is_pointer:
             return name
         return f"const {name}*" if self.is_const else f"{name}*"
+
+    @property
+    def range(self) -> range:
+        """The values of an integer."""
+        bits = int(self.name[1:])
+        if self.name.startswith("i") and bits > 1:
+            return range(-(1 << bits - 1), 1 << bits - 1)
+        return range(1 << bits)
 
     @property
     def size(self) -> int:
@@ -207,8 +223,8 @@ def _instantiate(
 
 def _type(parameter: str, text: str, types: Mapping[str, str], where: str) -> Type:
     filled = re.sub(r"\{(\w+)\}", lambda match: types.get(match[1], match[0]), text)
-    found = re.fullmatch(r"(\*k?)?(\w+)(?::(\d+))?", filled.replace(" ", ""))
-    if not found or found[2] not in SCALARS:
+    type_ = Type.parse(filled)
+    if type_ is None:
         unfilled = re.search(r"\{(\w+)\}", filled)
         if unfilled:
             fail(
@@ -223,7 +239,6 @@ def _type(parameter: str, text: str, types: Mapping[str, str], where: str) -> Ty
             fix=f"give one of {', '.join(SCALARS)}; a `*` before it for a pointer, `*k` "
             "for a pointer to const; `:16` or `:1` after it as a hint",
         )
-    type_ = Type((found[1] or "") + found[2], int(found[3] or 0))
     allowed = (0, 16) if type_.is_pointer else (0, 1, 16) if type_.is_integer else (0,)
     if type_.hint not in allowed:
         fail(

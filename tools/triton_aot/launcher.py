@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from torch_aot.errors import fail
-from triton_aot import architectures, declaration, images
+from triton_aot import declaration, images
 from triton_aot.architectures import Architecture
 from triton_aot.declaration import Instantiation, Type
 
@@ -111,22 +111,16 @@ class Library:
             prefixes: Its --out of each kernel and architecture.
             label: The target, for errors.
         """
-        parts, blob = images.read(prefixes)
-        names = list(dict.fromkeys(part.architecture for part in parts))
-        found: dict[tuple[str, str], tuple[Instantiation, dict[str, Any]]] = {}
-        for part in parts:
-            declared = declaration.parse(part.declaration, label)
-            for each, row in zip(declared, part.rows, strict=True):
-                _, rows = found.setdefault((each.name, each.id), (each, {}))
-                rows[part.architecture] = row
+        contents = images.read(prefixes, label)
+        names = [each.name for each in contents.architectures]
         return cls(
-            parts[0].source,
-            [architectures.parse(name, label) for name in names],
+            contents.source,
+            contents.architectures,
             [
-                Compiled(each, [rows[name] for name in names])
-                for each, rows in found.values()
+                Compiled(each, [rows[name][0] for name in names])
+                for each, rows in contents.instantiations
             ],
-            blob,
+            contents.blob,
         )
 
 

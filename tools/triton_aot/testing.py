@@ -27,16 +27,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from triton_aot.declaration import Type
 from triton_aot.expressions import Expression
 
-_INTEGERS = {
-    "i1": (0, 1),
-    **{
-        f"i{bits}": (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-        for bits in (8, 16, 32, 64)
-    },
-    **{f"u{bits}": (0, (1 << bits) - 1) for bits in (8, 16, 32, 64)},
-}
 _DTYPES = {
     "i1": "bool",
     "u8": "uint8",
@@ -82,11 +75,15 @@ class Instantiation:
     def __str__(self) -> str:
         return f"{self.kernel}[{self.id}]" if self.id else self.kernel
 
+    @functools.cached_property
+    def _types(self) -> dict[str, Any]:
+        return {name: Type.parse(text) for name, text in self.signature.items()}
+
     def dtype(self, name: str) -> Any:
         """The torch.dtype of a scalar, or of what a pointer points to."""
         import torch
 
-        return getattr(torch, _DTYPES[_element(self.signature[name])])
+        return getattr(torch, _DTYPES[self._types[name].element])
 
     def fits(self, **scalars: int) -> bool:
         """Whether scalars keep what the instantiation was promised of them.
@@ -129,8 +126,8 @@ class Instantiation:
             raise MisfitError(f"{self}: the grid is {axes}")
         function = _load(self._source, self._function)
         converted = {
-            name: _convert(type_.partition(":")[0], arguments[name])
-            for name, type_ in self.signature.items()
+            name: _convert(type_, arguments[name])
+            for name, type_ in self._types.items()
         }
         function[axes](**converted, **self.constexprs)
 
@@ -138,8 +135,8 @@ class Instantiation:
         """What the kernel's expressions can refer to."""
         numbers = {
             name: arguments[name]
-            for name, type_ in self.signature.items()
-            if name in arguments and not type_.startswith("*")
+            for name, type_ in self._types.items()
+            if name in arguments and not type_.is_pointer
         }
         return {**self.constexprs, **numbers}
 
@@ -154,8 +151,7 @@ class Instantiation:
     def _misfit(self, arguments: Mapping[str, Any]) -> str:
         """Says what does not hold, of what is known; empty if nothing."""
         for name, value in arguments.items():
-            type_, _, hint = self.signature[name].partition(":")
-            problem = _problem(type_, int(hint or 0), value)
+            problem = _problem(self._types[name], value)
             if problem:
                 return f"{name} {problem}"
         values = self._scalars(arguments)
@@ -221,43 +217,36 @@ def _of_kernel(source: str, row: Mapping[str, Any]) -> Iterator[Instantiation]:
             )
 
 
-def _element(type_: str) -> str:
-    """The scalar type of "*kfp32:16"."""
-    name = type_.partition(":")[0]
-    return name.removeprefix("*").removeprefix("k") if name.startswith("*") else name
-
-
-def _problem(type_: str, hint: int, value: Any) -> str:
+def _problem(type_: Type, value: Any) -> str:
     """What is wrong with an argument, or an empty string."""
-    if type_.startswith("*"):
-        dtype = _DTYPES[_element(type_)]
+    if type_.is_pointer:
+        dtype = _DTYPES[type_.element]
         if str(value.dtype) != f"torch.{dtype}":
             return f"is a tensor of {value.dtype}, not of torch.{dtype}"
-        if hint and value.data_ptr() % hint:
-            return f"is not aligned to {hint} bytes"
+        if type_.hint and value.data_ptr() % type_.hint:
+            return f"is not aligned to {type_.hint} bytes"
         return ""
-    if type_ not in _INTEGERS:
+    if not type_.is_integer:
         return ""
-    low, high = _INTEGERS[type_]
-    if not low <= value <= high:
-        return f"is {value}, which is no {type_}"
-    if hint == 1 and value != 1:
+    if not type_.range.start <= value < type_.range.stop:
+        return f"is {value}, which is no {type_.name}"
+    if type_.hint == 1 and value != 1:
         return f"is {value}, not 1"
-    if hint > 1 and value % hint:
-        return f"is {value}, not a multiple of {hint}"
+    if type_.hint > 1 and value % type_.hint:
+        return f"is {value}, not a multiple of {type_.hint}"
     return ""
 
 
-def _convert(type_: str, value: Any) -> Any:
+def _convert(type_: Type, value: Any) -> Any:
     """Gives a scalar the declared type: of a number, the interpreter guesses one."""
-    if type_.startswith("*"):
+    if type_.is_pointer:
         return value
     import numpy as np
     import triton.language as tl
     from triton.runtime.interpreter import TensorHandle, _get_np_dtype
 
-    scalar = tl.str_to_ty(type_, None)
-    if type_ == "bf16":
+    scalar = tl.str_to_ty(type_.name, None)
+    if type_.name == "bf16":
         rounded = _bfloat16_bits(np.array([value], np.float32))
         return tl.tensor(TensorHandle(rounded, scalar), scalar)
     array = np.array([value]).astype(_get_np_dtype(scalar))

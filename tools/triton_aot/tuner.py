@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch_aot.errors import fail
-from triton_aot import architectures, declaration, images, launcher
+from triton_aot import declaration, images, launcher
 from triton_aot.architectures import Architecture
 from triton_aot.declaration import Instantiation, Type
 from triton_aot.expressions import Expression
@@ -25,7 +25,7 @@ class Case:
     """
 
     instantiation: Instantiation
-    candidates: Sequence[list[Mapping[str, Any]]]
+    candidates: Sequence[Sequence[Mapping[str, Any]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,22 +39,14 @@ class Library:
     @classmethod
     def read(cls, prefixes: Sequence[str], label: str) -> Library:
         """Reads what the stage `kernel` wrote with --candidates."""
-        parts, blob = images.read(prefixes)
-        names = list(dict.fromkeys(part.architecture for part in parts))
-        cases: dict[tuple[str, str], Case] = {}
-        for part in parts:
-            declared = declaration.parse(part.declaration, label)
-            for each in declared:
-                mine = [row for row in part.rows if row["id"] == each.id]
-                case = cases.setdefault(
-                    (each.name, each.id), Case(each, [[] for _ in mine])
-                )
-                for candidate, row in zip(case.candidates, mine, strict=True):
-                    candidate.append(row)
+        contents = images.read(prefixes, label)
         return cls(
-            [architectures.parse(name, label) for name in names],
-            list(cases.values()),
-            blob,
+            contents.architectures,
+            [
+                Case(each, list(zip(*rows.values(), strict=True)))
+                for each, rows in contents.instantiations
+            ],
+            contents.blob,
         )
 
 
@@ -219,10 +211,7 @@ def _argument(name: str, type_: Type, values: Mapping[str, float], where: str) -
             fail(f"`example` gives {name!r} {value} elements", where=where)
         return f"tuning::Kind::kPointer, {int(value)}, 0.0"
     if type_.is_integer:
-        bits = int(type_.name[1:])
-        signed = type_.name.startswith("i") and bits > 1
-        low, high = (-(1 << bits - 1), 1 << bits - 1) if signed else (0, 1 << bits)
-        if not low <= value < high:
+        if not type_.range.start <= value < type_.range.stop:
             fail(f"`example` gives {name!r} {value}, no {type_.name}", where=where)
         if type_.hint == 16 and int(value) % 16:
             fail(f"`example` gives {name!r} {value}, no multiple of 16", where=where)
