@@ -16,11 +16,16 @@ TorchCodegenInfo = provider(
     fields = {
         "id": "string: a C identifier, unique to the target; every symbol with external linkage starts with it.",
         "model": "TorchModelInfo: what it was generated from.",
+        "isas": "list of strings: the instruction sets, the one to prefer first.",
+        "threads": "string: `openmp`, or how many threads a call computes in.",
         "header": "File: the public C++ header.",
         "include": "string: how the header is included, `models/resnet.h`.",
-        "sources": "list of Files: the C++ sources.",
+        "table": "File: the C++ source of the model's table, which `rules_torch/abi.h` documents.",
+        "wrappers": "dict of strings to Files: by instruction set, the C++ source that runs the graph.",
+        "kernels": "dict of strings to Files: by instruction set, the C++ source of its kernels.",
+        "sources": "list of Files: all C++ sources.",
         "weights": "File: the constants, embedded as they are.",
-        "manifest": "File: label, class, ISA, signature and runtime operators, as JSON.",
+        "manifest": "File: label, class, ISAs, signature and runtime operators, as JSON.",
     },
 )
 

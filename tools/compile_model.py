@@ -5,9 +5,9 @@ By hand, from the repository's root, in an environment with torch:
     python tools/compile_model.py export models/tiny.py:mlp \\
         --program=/tmp/mlp.pt2 --signature=/tmp/mlp.json
     python tools/compile_model.py codegen /tmp/mlp.pt2 /tmp/mlp.json \\
-        --label=//models:mlp --id=mlp --class=Mlp --out=/tmp/mlp
+        --label=//models:mlp --id=mlp --class=Mlp --out=/tmp/mlp.h
 
-The second writes /tmp/mlp.h and, beside it, the sources, the weights and a
+The second writes the header and, beside it, the sources, the weights and a
 manifest; the C++ compiler does the rest.
 Kernels take two stages as well, and need Triton, but no torch and no GPU:
 
@@ -77,17 +77,26 @@ def _codegen(args: argparse.Namespace) -> None:
         args.label, args.id, args.class_name, args.namespace, args.include
     )
     generated = codegen.generate(
-        export.load(args.program), name=args.id, isa=args.isa, source=signature.source
+        lambda: export.load(args.program),
+        name=args.id,
+        isas=[*dict.fromkeys(args.isa or ["x86-64-v3"])],
+        threads=args.threads,
+        source=signature.source,
     )
     outputs = {
         ".h": cc.header(target, signature, generated),
         ".model.cc": cc.model_source(target, signature, generated),
-        ".kernels.cc": cc.kernels_source(target, generated),
         ".weights.bin": generated.weights,
-        ".manifest.json": cc.manifest(target, signature, generated, args.isa),
+        ".manifest.json": cc.manifest(target, signature, generated),
     }
+    for isa in generated.variants:
+        for kind, render in (
+            ("wrapper", cc.wrapper_source),
+            ("kernels", cc.kernels_source),
+        ):
+            outputs[f".{isa}.{kind}.cc"] = render(target, signature, generated, isa)
     for suffix, content in outputs.items():
-        _write(args.out + suffix, content)
+        _write(args.out.removesuffix(".h") + suffix, content)
 
 
 def _reference(args: argparse.Namespace) -> None:
@@ -280,12 +289,23 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--include", default="", help="how the header is included")
     added.add_argument(
         "--isa",
-        default="x86-64-v3",
-        choices=("x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64"),
-        help="instruction set to generate for [x86-64-v3]",
+        action="append",
+        choices=("x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4-amx", "aarch64"),
+        help="instruction set to generate for, the one to prefer first; may be "
+        "repeated [x86-64-v3]",
     )
     added.add_argument(
-        "--out", required=True, metavar="PREFIX", help="of files to write"
+        "--threads",
+        default=0,
+        type=lambda text: 0 if text == "openmp" else int(text),
+        metavar="openmp|N",
+        help="threads of a call [openmp: as many as there are where it runs]",
+    )
+    added.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE.h",
+        help="the header to write; the rest goes beside it",
     )
 
     added = stage("reference", _reference, "inputs and eager outputs to test against")

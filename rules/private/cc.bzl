@@ -49,3 +49,52 @@ def archive(ctx, *, toolchain, features, objects, linking_contexts, alwayslink =
     )
     library = linked.library_to_link
     return context, [file for file in [library.static_library, library.pic_static_library] if file]
+
+# Objects are parts of a program: of two weak functions of one name the linker takes
+# either, for all callers.
+_RENAME_WEAK_SYMBOLS = """\
+set -euo pipefail
+"$1" --defined-only -P "$3" | while read -r name type _; do
+  case $type in
+    [WVu]) echo "$name $name$5" ;;
+  esac
+done > "$4.symbols"
+"$2" --redefine-syms="$4.symbols" "$3" "$4"
+rm "$4.symbols"
+"""
+
+def rename_weak_symbols(ctx, *, toolchain, objects, suffix):
+    """Declares copies of objects whose inline functions nobody else can come to call.
+
+    Code compiled for a newer CPU than the program has, say, std::vector's functions
+    too, as weak symbols: the linker could pick them for the whole program.
+
+    Args:
+      ctx: the rule's context.
+      toolchain: CcToolchainInfo.
+      objects: CcCompilationOutputs.
+      suffix: string; what weak symbols get. Demanglers show `.x` as `[clone .x]`.
+
+    Returns:
+      CcCompilationOutputs.
+    """
+
+    def rename(file):
+        renamed = ctx.actions.declare_file("{}.renamed.o".format(file.basename.removesuffix(".o")), sibling = file)
+        args = ctx.actions.args()
+        args.add_all([toolchain.nm_executable, toolchain.objcopy_executable, file, renamed, suffix])
+        ctx.actions.run_shell(
+            command = _RENAME_WEAK_SYMBOLS,
+            arguments = [args],
+            inputs = [file],
+            tools = toolchain.all_files,
+            outputs = [renamed],
+            mnemonic = "CppRenameSymbols",
+            progress_message = "Renaming weak symbols of %{input}",
+        )
+        return renamed
+
+    return cc_common.create_compilation_outputs(
+        objects = depset([rename(file) for file in objects.objects]),
+        pic_objects = depset([rename(file) for file in objects.pic_objects]),
+    )

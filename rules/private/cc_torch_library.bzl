@@ -7,10 +7,10 @@ load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TorchCodegenInfo", "TorchModelInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE", "RUNTIME_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
-load("//rules/private:cc.bzl", "archive", "configure_cc")
+load("//rules/private:cc.bzl", "archive", "configure_cc", "rename_weak_symbols")
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
-load("//rules/private:isa.bzl", "ISAS", "resolve_isa")
 load("//rules/private:names.bzl", "camel_case", "label_text", "model_id", "package_namespace")
+load("//rules/private:target.bzl", "ISAS", "resolve_isas", "resolve_threads")
 
 _DOC = """Compiles an exported model into a C++ library with a typed header.
 
@@ -47,6 +47,10 @@ manifest beside it.
 The code is compiled by the C++ toolchain of the target, with its flags. Kernels
 are optimised (`-O3`) in every compilation mode but `dbg`, because plain builds
 of vector code are unusably slow.
+
+With several `isas` the library has the kernels once for each, and the weights once.
+`Create` takes the best that the CPU has; the environment variable `RTORCH_ISA` names
+the highest that may be taken, and the class's `isa()` says which was.
 """
 
 _ATTRS = {
@@ -63,30 +67,42 @@ _ATTRS = {
         doc = "C++ namespace of the generated class, such as `a::b`. Default: the package's path, " +
               "`a/b-c` giving `a::b_c`; `models` for the root package.",
     ),
-    "isa": attr.string(
-        default = "auto",
-        doc = "Instruction set to generate and compile kernels for. `auto` stands for the flag " +
-              "`--@rules_torch//rules:isa`, and that by default for `x86-64-v3`, or `aarch64` on " +
-              "that CPU. Others: {}. Never the build machine's.".format(
-                  ", ".join(["`{}`".format(isa) for isa in sorted(ISAS)]),
-              ),
-        values = ["auto"] + sorted(ISAS),
+    "isas": attr.string_list(
+        doc = "Instruction sets to generate and compile kernels for: {}. Default: the flag ".format(
+                  ", ".join(["`{}`".format(isa) for isa in ISAS]),
+              ) + "`--@rules_torch//rules:isas`, and that by default `x86-64-v3`, or `aarch64` on " +
+              "that CPU. Never the build machine's.",
     ),
-    "_isa": attr.label(default = "//rules:isa", providers = [BuildSettingInfo]),
+    "threads": attr.string(
+        doc = "`openmp`: as many threads as `OMP_NUM_THREADS` or the machine that runs the model " +
+              "says; `none`: the calling thread alone; or a number, with which a model gives the " +
+              "same bits on machines of any size. Default: the flag " +
+              "`--@rules_torch//rules:threads`, and that by default `openmp`.",
+    ),
+    "_isas": attr.label(default = "//rules:isas", providers = [BuildSettingInfo]),
+    "_threads": attr.label(default = "//rules:threads", providers = [BuildSettingInfo]),
 }
 
 # Kernels are compiled to match what PyTorch computes: no contraction into fused
 # multiply-adds that eager kernels do not have, but no care for traps either.
-_KERNEL_FLAGS = ["-std=c++20", "-fopenmp", "-ffp-contract=off", "-fno-trapping-math", "-w"]
-_MODEL_FLAGS = ["-std=c++20", "-w"]
+# Nor are they optimised together with the program, which may run anywhere.
+_KERNEL_FLAGS = ["-std=c++20", "-fopenmp", "-ffp-contract=off", "-fno-trapping-math", "-fno-lto", "-w"]
+_WRAPPER_FLAGS = ["-std=c++20", "-w"]
 
-def _generate(ctx, *, id, isa):
+def _generate(ctx, *, id, isas, threads):
     """Declares the code generation; returns TorchCodegenInfo."""
     model = ctx.attr.model[TorchModelInfo]
-    outputs = {
-        suffix: ctx.actions.declare_file(ctx.label.name + suffix)
-        for suffix in [".h", ".model.cc", ".kernels.cc", ".weights.bin", ".manifest.json"]
-    }
+
+    def declare(suffix):
+        return ctx.actions.declare_file(ctx.label.name + suffix)
+
+    header = declare(".h")
+    table = declare(".model.cc")
+    weights = declare(".weights.bin")
+    manifest = declare(".manifest.json")
+    wrappers = {isa: declare(".{}.wrapper.cc".format(isa)) for isa in isas}
+    kernels = {isa: declare(".{}.kernels.cc".format(isa)) for isa in isas}
+    sources = [table] + wrappers.values() + kernels.values()
     include = "/".join([part for part in [ctx.label.package, ctx.label.name + ".h"] if part])
     args = ctx.actions.args()
     args.add_all([model.program, model.signature])
@@ -95,34 +111,40 @@ def _generate(ctx, *, id, isa):
     args.add(ctx.attr.class_name or camel_case(ctx.label.name), format = "--class=%s")
     args.add(ctx.attr.namespace or package_namespace(ctx.label.package), format = "--namespace=%s")
     args.add(include, format = "--include=%s")
-    args.add(isa, format = "--isa=%s")
-    args.add(outputs[".h"].path.removesuffix(".h"), format = "--out=%s")
+    args.add_all(isas, format_each = "--isa=%s")
+    args.add(threads, format = "--threads=%s")
+    args.add(header, format = "--out=%s")
     run_tool(
         ctx,
         stage = "codegen",
         arguments = [args],
         inputs = [model.program, model.signature],
-        outputs = outputs.values(),
+        outputs = [header, weights, manifest] + sources,
         mnemonic = "TorchCodegen",
         progress_message = "Generating C++ for PyTorch model %{label}",
     )
     return TorchCodegenInfo(
         id = id,
         model = model,
-        header = outputs[".h"],
+        isas = isas,
+        threads = threads,
+        header = header,
         include = include,
-        sources = [outputs[".model.cc"], outputs[".kernels.cc"]],
-        weights = outputs[".weights.bin"],
-        manifest = outputs[".manifest.json"],
+        table = table,
+        wrappers = wrappers,
+        kernels = kernels,
+        sources = sources,
+        weights = weights,
+        manifest = manifest,
     )
 
-def _compile(ctx, codegen, *, isa, toolchain, features, runtime):
+def _compile(ctx, codegen, *, toolchain, features, runtime):
     """Declares the compilations; returns the public context and the objects."""
     debug = ctx.var["COMPILATION_MODE"] == "dbg"
-    model_source, kernels_source = codegen.sources
-    private = [runtime.interface.compilation_context, runtime.backend.compilation_context]
+    interface = [runtime.interface.compilation_context]
+    private = interface + [runtime.backend.compilation_context]
 
-    def compile(part, source, flags):
+    def compile(part, source, flags, contexts):
         _, outputs = cc_common.compile(
             name = "{}.{}".format(ctx.label.name, part),
             actions = ctx.actions,
@@ -130,13 +152,31 @@ def _compile(ctx, codegen, *, isa, toolchain, features, runtime):
             feature_configuration = features,
             srcs = [source],
             user_compile_flags = flags,
-            compilation_contexts = private,
+            compilation_contexts = contexts,
         )
         return outputs
 
-    objects = cc_common.merge_compilation_outputs(compilation_outputs = [
-        compile("model", model_source, _MODEL_FLAGS + ([] if debug else ["-O1", "-DNDEBUG"])),
-        compile("kernels", kernels_source, _KERNEL_FLAGS + ISAS[isa] + ([] if debug else ["-O3", "-DNDEBUG"])),
+    variants = []
+    for isa in codegen.isas:
+        variants.append(compile(
+            isa + ".wrapper",
+            codegen.wrappers[isa],
+            _WRAPPER_FLAGS + ([] if debug else ["-O1", "-DNDEBUG"]),
+            private,
+        ))
+        variants.append(rename_weak_symbols(
+            ctx,
+            toolchain = toolchain,
+            objects = compile(
+                isa + ".kernels",
+                codegen.kernels[isa],
+                _KERNEL_FLAGS + ISAS[isa] + ([] if debug else ["-O3", "-DNDEBUG"]),
+                private,
+            ),
+            suffix = ".{}_{}".format(codegen.id, isa),
+        ))
+    objects = cc_common.merge_compilation_outputs(compilation_outputs = variants + [
+        compile("model", codegen.table, [], interface),
         embed(
             ctx,
             name = ctx.label.name + ".weights",
@@ -152,7 +192,7 @@ def _compile(ctx, codegen, *, isa, toolchain, features, runtime):
         cc_toolchain = toolchain,
         feature_configuration = features,
         public_hdrs = [codegen.header],
-        compilation_contexts = [runtime.interface.compilation_context],
+        compilation_contexts = interface,
     )
     return public, objects
 
@@ -161,16 +201,15 @@ def _cc_torch_library_impl(ctx):
     if not runtime:
         fail("the toolchain registered as {} has no 'interface' and 'backend'".format(RUNTIME_TOOLCHAIN_TYPE))
     toolchain, features = configure_cc(ctx)
-    wanted = ctx.attr.isa
-    if wanted == "auto":
-        wanted = ctx.attr._isa[BuildSettingInfo].value
-    isa = resolve_isa(wanted, toolchain.cpu)
-
-    codegen = _generate(ctx, id = model_id(ctx.label), isa = isa)
+    codegen = _generate(
+        ctx,
+        id = model_id(ctx.label),
+        isas = resolve_isas(ctx.attr.isas or ctx.attr._isas[BuildSettingInfo].value, toolchain.cpu),
+        threads = resolve_threads(ctx.attr.threads or ctx.attr._threads[BuildSettingInfo].value),
+    )
     context, objects = _compile(
         ctx,
         codegen,
-        isa = isa,
         toolchain = toolchain,
         features = features,
         runtime = runtime,

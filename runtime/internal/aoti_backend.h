@@ -12,6 +12,7 @@
 #ifndef RULES_TORCH_INTERNAL_AOTI_BACKEND_H_
 #define RULES_TORCH_INTERNAL_AOTI_BACKEND_H_
 
+#include <omp.h>
 #include <torch/csrc/stable/c/shim.h>
 
 #include <algorithm>
@@ -73,6 +74,23 @@ class NoGrad {
   bool before_;
 };
 
+// How many threads the calling one computes in, libtorch's operators included,
+// while one of these is alive. 0: as many as before.
+class ThreadCount {
+ public:
+  explicit ThreadCount(int threads) : before_(threads > 0 ? omp_get_max_threads() : 0) {
+    if (threads > 0) omp_set_num_threads(threads);
+  }
+  ~ThreadCount() {
+    if (before_ > 0) omp_set_num_threads(before_);
+  }
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
+
+ private:
+  int before_;
+};
+
 // The text of an exception. For a failed call of a shim AOTInductor has the call's
 // source text only; libtorch knows why it failed.
 std::string Reason(const std::exception& error) {
@@ -101,8 +119,8 @@ AtenTensorHandle HandleOver(void* data, std::int64_t rank, const std::int64_t* s
 }
 
 // `Model` is AOTInductor's class. `kMutable` names the constants that the model
-// mutates, as AOTInductor does.
-template <typename Model, int kInputs, int kOutputs, const auto& kMutable>
+// mutates, as AOTInductor does; `kThreads` is what the code was generated for.
+template <typename Model, int kInputs, int kOutputs, const auto& kMutable, int kThreads>
 class AotiBackend {
  public:
   static constexpr Backend Table() { return {&Create, &Destroy, &Run}; }
@@ -164,6 +182,7 @@ class AotiBackend {
 
   void Run(const RTorchTensor* inputs, RTorchTensor* outputs, bool* owned) {
     const NoGrad no_grad;
+    const ThreadCount threads(kThreads);
     std::array<RAIIAtenTensorHandle, kInputs> arguments;
     for (int i = 0; i < kInputs; ++i) {
       const RTorchTensor& input = inputs[i];

@@ -28,10 +28,17 @@ struct Backend {
               bool* owned, std::string* error);
 };
 
+// The code of a model for one instruction set.
+struct Variant {
+  const char* isa;  // "x86-64-v3"
+  const Backend* backend;
+};
+
 // What RTorchModelApi.definition points to.
 struct Definition {
-  const Backend* backend;
-  const Blob* weights;
+  const Variant* variants;  // the one to prefer first
+  std::int32_t num_variants;
+  const Blob* weights;  // the same for all
 };
 
 // RTorchModelApi's functions, the same for every model.
@@ -42,6 +49,7 @@ RTorchCode RunModel(const RTorchModel* model, const RTorchTensor* inputs,
                     std::int32_t num_inputs, RTorchTensor* outputs,
                     std::int32_t num_outputs, RTorchError* error);
 void ReleaseTensor(RTorchTensor* output);
+const char* IsaOfModel(const RTorchModel* model);
 
 }  // namespace rules_torch::internal
 

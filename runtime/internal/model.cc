@@ -19,9 +19,11 @@
 #include "rules_torch/abi.h"
 #include "rules_torch/dtype.h"
 #include "runtime/internal/backend.h"
+#include "runtime/internal/isa.h"
 
 struct RTorchModel {
   const RTorchModelApi* api;
+  const rules_torch::internal::Variant* variant;
   void* instance;
   mutable std::mutex mutex;  // held while a stateful model runs
 };
@@ -377,8 +379,8 @@ RTorchCode RunChecked(const RTorchModel& model, const RTorchTensor* inputs,
   {
     std::unique_lock<std::mutex> lock(model.mutex, std::defer_lock);
     if (api.stateful != 0) lock.lock();
-    if (!DefinitionOf(&api).backend->run(model.instance, arguments.data(),
-                                         results.data(), owned, &reason)) {
+    if (!model.variant->backend->run(model.instance, arguments.data(), results.data(),
+                                     owned, &reason)) {
       return Fail(error, RTORCH_INTERNAL, std::string(api.name) + ": " + reason);
     }
     for (std::size_t i = 0; i < num_outputs; ++i) {
@@ -427,7 +429,12 @@ RTorchCode CreateModel(const RTorchModelApi* api, RTorchModel** model,
     auto made = std::make_unique<RTorchModel>();
     std::string reason;
     made->api = api;
-    made->instance = definition.backend->create(*definition.weights, &reason);
+    made->variant =
+        PickVariant(definition, std::getenv(kIsaVariable), &CpuRuns, &reason);
+    if (made->variant == nullptr) {
+      return Fail(error, RTORCH_UNIMPLEMENTED, std::string(api->name) + ": " + reason);
+    }
+    made->instance = made->variant->backend->create(*definition.weights, &reason);
     if (made->instance == nullptr) {
       return Fail(error, RTORCH_INTERNAL, std::string(api->name) + ": " + reason);
     }
@@ -440,7 +447,7 @@ RTorchCode CreateModel(const RTorchModelApi* api, RTorchModel** model,
 
 void DestroyModel(RTorchModel* model) {
   if (model == nullptr) return;
-  DefinitionOf(model->api).backend->destroy(model->instance);
+  model->variant->backend->destroy(model->instance);
   delete model;
 }
 
@@ -470,6 +477,10 @@ RTorchCode RunModel(const RTorchModel* model, const RTorchTensor* inputs,
 void ReleaseTensor(RTorchTensor* output) {
   if (output->deleter != nullptr) output->deleter(output->owner);
   *output = RTorchTensor{};
+}
+
+const char* IsaOfModel(const RTorchModel* model) {
+  return model == nullptr ? "" : model->variant->isa;
 }
 
 }  // namespace internal

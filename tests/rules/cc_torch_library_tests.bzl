@@ -8,7 +8,8 @@ load(
     "COMPILATION_MODE",
     "CPP_EXTENSIONS",
     "FULL_TRACE",
-    "ISA",
+    "ISAS",
+    "THREADS",
     "action_of",
     "actions_of",
     "assert_contains",
@@ -21,6 +22,11 @@ load(
     "suite",
 )
 
+_TABLE = "library.model.cc"
+_WRAPPER = "library.x86-64-v3.wrapper.cc"
+_KERNELS = "library.x86-64-v3.kernels.cc"
+_SOURCES = [_TABLE, _KERNELS, _WRAPPER]
+
 # ---- Providers.
 
 def _providers_impl(ctx):
@@ -32,7 +38,12 @@ def _providers_impl(ctx):
     asserts.equals(env, "model.pt2", codegen.model.program.basename)
     asserts.equals(env, "tests/rules/library.h", codegen.header.short_path)
     asserts.equals(env, "tests/rules/library.h", codegen.include)
-    asserts.equals(env, ["library.kernels.cc", "library.model.cc"], names(codegen.sources))
+    asserts.equals(env, _SOURCES, names(codegen.sources))
+    asserts.equals(env, ["x86-64-v3"], codegen.isas)
+    asserts.equals(env, "openmp", codegen.threads)
+    asserts.equals(env, "library.model.cc", codegen.table.basename)
+    asserts.equals(env, ["library.x86-64-v3.wrapper.cc"], names(codegen.wrappers.values()))
+    asserts.equals(env, ["library.x86-64-v3.kernels.cc"], names(codegen.kernels.values()))
     asserts.equals(env, "library.weights.bin", codegen.weights.basename)
     asserts.equals(env, "library.manifest.json", codegen.manifest.basename)
     asserts.false(env, TorchModelInfo in target, "the library is no model")
@@ -55,13 +66,14 @@ def _output_groups_impl(ctx):
     groups = analysistest.target_under_test(env)[OutputGroupInfo]
     asserts.equals(env, [
         "library.h",
-        "library.kernels.cc",
         "library.manifest.json",
         "library.model.cc",
         "library.weights.bin",
+        _KERNELS,
+        _WRAPPER,
     ], names(groups.torch_generated))
     objects = groups.compilation_outputs.to_list()
-    asserts.equals(env, 3, len(objects), "objects: {}".format(objects))
+    asserts.equals(env, 4, len(objects), "objects: {}".format(objects))
     asserts.equals(env, ["o"], {file.extension: None for file in objects}.keys())
     return analysistest.end(env)
 
@@ -165,10 +177,11 @@ def _codegen_outputs_impl(ctx):
     env = analysistest.begin(ctx)
     asserts.equals(env, [
         "library.h",
-        "library.kernels.cc",
         "library.manifest.json",
         "library.model.cc",
         "library.weights.bin",
+        _KERNELS,
+        _WRAPPER,
     ], names(action_of(env, "TorchCodegen").outputs))
     asserts.equals(env, [], actions_of(env, "TorchExport"), "that is torch_model's")
     return analysistest.end(env)
@@ -198,7 +211,7 @@ def _codegen_arguments_impl(ctx):
         "--class=Library",
         "--namespace=tests::rules",
         "--include=tests/rules/library.h",
-        "--out={}/tests/rules/library".format(analysistest.target_bin_dir_path(env)),
+        "--out={}/tests/rules/library.h".format(analysistest.target_bin_dir_path(env)),
     ]:
         assert_contains(env, argv, flag)
     return analysistest.end(env)
@@ -232,8 +245,8 @@ _codegen_full_trace_test = analysistest.make(
 
 # ---- Instruction sets.
 
-def _isa_test(isa, march, define, config_settings = {}):
-    """A test that code is generated and its kernels are compiled for `isa`.
+def _isa_test(isas, flags, config_settings = {}):
+    """A test that code is generated and its kernels are compiled for `isas`.
 
     The model's own code never is: it runs before anything could say that the
     machine lacks what it takes.
@@ -241,44 +254,97 @@ def _isa_test(isa, march, define, config_settings = {}):
 
     def impl(ctx):
         env = analysistest.begin(ctx)
-        assert_contains(env, action_of(env, "TorchCodegen").argv, "--isa=" + isa)
-        for action in compile_actions(env, "library.kernels.cc"):
-            flags = [arg for arg in action.argv if arg.startswith("-march")]
-            asserts.equals(env, ["-march=" + march], flags)
-            defines = [arg for arg in action.argv if arg.startswith("-DCPU_CAPABILITY")]
-            asserts.equals(env, [define] if define else [], defines)
-        for source in ["library.model.cc", "embed.S"]:
+        argv = action_of(env, "TorchCodegen").argv
+        asserts.equals(env, isas, [arg.removeprefix("--isa=") for arg in argv if arg.startswith("--isa=")])
+        name = analysistest.target_under_test(env).label.name
+        for isa in isas:
+            for action in compile_actions(env, "{}.{}.kernels.cc".format(name, isa)):
+                assert_contains(env, action.argv, "-fno-lto")
+                got = [
+                    arg
+                    for arg in action.argv
+                    if arg.startswith("-march") or arg.startswith("-mamx") or arg.startswith("-DCPU_CAPABILITY")
+                ]
+                asserts.equals(env, flags[isa], got, isa)
+            for action in compile_actions(env, "{}.{}.wrapper.cc".format(name, isa)):
+                _assert_for_any_cpu(env, action)
+        for source in [name + ".model.cc", "embed.S"]:
             for action in compile_actions(env, source):
-                assert_lacks(env, action.argv, "-march")
-                assert_lacks(env, action.argv, "CPU_CAPABILITY")
+                _assert_for_any_cpu(env, action)
         return analysistest.end(env)
 
     return analysistest.make(impl, config_settings = config_settings)
 
-_isa_by_default_test = _isa_test(
-    isa = "x86-64-v3",
-    march = "x86-64-v3",
-    define = "-DCPU_CAPABILITY_AVX2",
+def _assert_for_any_cpu(env, action):
+    assert_lacks(env, action.argv, "-march")
+    assert_lacks(env, action.argv, "CPU_CAPABILITY")
+
+_V2 = ["-march=x86-64-v2"]
+_V3 = ["-march=x86-64-v3", "-DCPU_CAPABILITY_AVX2"]
+_V4 = ["-march=x86-64-v4", "-DCPU_CAPABILITY_AVX512"]
+_AMX = ["-march=x86-64-v4", "-mamx-tile", "-mamx-bf16", "-mamx-int8", "-DCPU_CAPABILITY_AVX512"]
+
+_isas_by_default_test = _isa_test(["x86-64-v3"], {"x86-64-v3": _V3})
+_isas_by_flag_test = _isa_test(
+    ["x86-64-v4-amx", "x86-64-v2"],
+    {"x86-64-v2": _V2, "x86-64-v4-amx": _AMX},
+    config_settings = {ISAS: ["x86-64-v2", "x86-64-v4-amx"]},
 )
-_isa_by_flag_test = _isa_test(
-    isa = "x86-64-v2",
-    march = "x86-64-v2",
-    define = None,
-    config_settings = {ISA: "x86-64-v2"},
-)
-_isa_by_attribute_test = _isa_test(
-    isa = "x86-64-v4",
-    march = "x86-64-v4",
-    define = "-DCPU_CAPABILITY_AVX512",
+_isas_by_attribute_test = _isa_test(
+    ["x86-64-v4", "x86-64-v3"],
+    {"x86-64-v3": _V3, "x86-64-v4": _V4},
 )
 
-# A target that names its instruction set knows better than the flag.
-_isa_by_attribute_and_flag_test = _isa_test(
-    isa = "x86-64-v4",
-    march = "x86-64-v4",
-    define = "-DCPU_CAPABILITY_AVX512",
-    config_settings = {ISA: "x86-64-v2"},
+# A target that names its instruction sets knows better than the flag.
+_isas_by_attribute_and_flag_test = _isa_test(
+    ["x86-64-v4", "x86-64-v3"],
+    {"x86-64-v3": _V3, "x86-64-v4": _V4},
+    config_settings = {ISAS: ["x86-64-v2"]},
 )
+
+def _weak_symbols_impl(ctx):
+    """What is archived are the copies of kernels' objects that hand no function to others.
+
+    A linker may take std::vector's functions from any object for the whole program,
+    and these were compiled for a CPU that the program may not have.
+    """
+    env = analysistest.begin(ctx)
+    renamed = []
+    for action in actions_of(env, "CppRenameSymbols"):
+        suffix = action.argv[-1]
+        asserts.true(env, suffix.startswith(".rtorch_tests_rules_v4_1library_x86-64-v"), suffix)
+        renamed += action.outputs.to_list()
+    archived = action_of(env, "CppArchive").inputs.to_list()
+    kernels = [file for file in archived if ".kernels." in file.basename]
+    asserts.equals(env, 2, len(kernels), "{}".format(archived))
+    for file in kernels:
+        asserts.true(env, file in renamed, file.path)
+    return analysistest.end(env)
+
+_weak_symbols_test = analysistest.make(_weak_symbols_impl)
+
+def _one_copy_of_weights_impl(ctx):
+    """However many instruction sets: the weights are generated and assembled once."""
+    env = analysistest.begin(ctx)
+    archived = names(action_of(env, "CppArchive").inputs)
+    asserts.equals(env, 1, len([name for name in archived if name.startswith("embed")]), "{}".format(archived))
+    return analysistest.end(env)
+
+_one_copy_of_weights_test = analysistest.make(_one_copy_of_weights_impl)
+
+# ---- Threads.
+
+def _threads_test(threads, config_settings = {}):
+    def impl(ctx):
+        env = analysistest.begin(ctx)
+        assert_contains(env, action_of(env, "TorchCodegen").argv, "--threads=" + threads)
+        return analysistest.end(env)
+
+    return analysistest.make(impl, config_settings = config_settings)
+
+_threads_by_default_test = _threads_test("openmp")
+_threads_by_flag_test = _threads_test("1", {THREADS: "none"})
+_threads_by_attribute_test = _threads_test("3", {THREADS: "none"})
 
 # ---- Compilation.
 
@@ -290,7 +356,7 @@ def _optimisation(action):
 def _optimised_impl(ctx):
     """Vector code without optimisation is unusably slow, so plain builds have it too."""
     env = analysistest.begin(ctx)
-    for action in compile_actions(env, "library.kernels.cc"):
+    for action in compile_actions(env, _KERNELS):
         asserts.equals(env, "-O3", _optimisation(action))
         assert_contains(env, action.argv, "-DNDEBUG")
     return analysistest.end(env)
@@ -307,7 +373,7 @@ _optimised_in_opt_test = analysistest.make(
 def _debuggable_impl(ctx):
     """Who asks for -c dbg wants to step through the code, and its assertions."""
     env = analysistest.begin(ctx)
-    for source in ["library.kernels.cc", "library.model.cc"]:
+    for source in [_KERNELS, _WRAPPER]:
         for action in compile_actions(env, source):
             asserts.true(env, _optimisation(action) in [None, "-O0"], _optimisation(action))
             assert_contains(env, action.argv, "-g")
@@ -322,7 +388,7 @@ _debuggable_in_dbg_test = analysistest.make(
 def _rounds_as_eager_impl(ctx):
     """No fused multiply-adds that eager PyTorch does not have, and no fast-math."""
     env = analysistest.begin(ctx)
-    for action in compile_actions(env, "library.kernels.cc"):
+    for action in compile_actions(env, _KERNELS):
         assert_contains(env, action.argv, "-ffp-contract=off")
         assert_lacks(env, action.argv, "fast-math")
         assert_lacks(env, action.argv, "-Ofast")
@@ -335,7 +401,7 @@ def _weights_input_impl(ctx):
     env = analysistest.begin(ctx)
     for action in compile_actions(env, "embed.S"):
         assert_contains(env, names(action.inputs), "library.weights.bin")
-    for source in ["library.kernels.cc", "library.model.cc"]:
+    for source in [_KERNELS, _WRAPPER]:
         for action in compile_actions(env, source):
             assert_lacks(env, names(action.inputs), "weights")
             assert_lacks(env, action.argv, "weights")
@@ -347,9 +413,10 @@ def _parts_compiled_apart_impl(ctx):
     """Each source is an action of its own, and no action has another's source."""
     env = analysistest.begin(ctx)
     for source, others in {
-        "library.kernels.cc": ["library.model.cc"],
-        "library.model.cc": ["library.kernels.cc"],
-        "embed.S": ["library.model.cc", "library.kernels.cc"],
+        _KERNELS: [_WRAPPER, _TABLE],
+        _TABLE: [_KERNELS, _WRAPPER],
+        _WRAPPER: [_KERNELS, _TABLE],
+        "embed.S": _SOURCES,
     }.items():
         for action in compile_actions(env, source):
             for other in others:
@@ -377,7 +444,7 @@ _symbols_test = analysistest.make(_symbols_impl)
 def _features_impl(ctx):
     """`features` and --features reach the compiler, as they do for cc_library."""
     env = analysistest.begin(ctx)
-    for source in ["asan_library.kernels.cc", "asan_library.model.cc"]:
+    for source in ["asan_" + source for source in _SOURCES]:
         for action in compile_actions(env, source):
             assert_contains(env, action.argv, "-fsanitize=address")
     return analysistest.end(env)
@@ -389,9 +456,8 @@ _features_test = analysistest.make(_features_impl)
 # Only an exported model can be compiled.
 _not_a_model_test = failure_test("does not have mandatory providers: 'TorchModelInfo'")
 
-# A misspelt flag does not mean the default. (In the attribute it is an error of
-# the package that has it, found before analysis: no analysis test could hold it.)
-_unknown_isa_test = failure_test("invalid value 'pentium'", {ISA: "pentium"})
+# A misspelt flag does not mean the default.
+_unknown_isa_test = failure_test("unknown instruction set 'pentium'", {ISAS: ["pentium"]})
 
 def cc_torch_library_test_suite(name):
     """Declares the tests of cc_torch_library.
@@ -408,9 +474,13 @@ def cc_torch_library_test_suite(name):
     )
     cc_torch_library(
         name = "v4_library",
-        isa = "x86-64-v4",
+        isas = [
+            "x86-64-v3",
+            "x86-64-v4",
+        ],
         model = ":model",
         tags = ["manual"],
+        threads = "3",
     )
     cc_torch_library(
         name = "asan_library",
@@ -433,13 +503,14 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_debuggable_in_dbg_test": (_debuggable_in_dbg_test, ":library"),
         "cc_torch_library_default_outputs_test": (_default_outputs_test, ":library"),
         "cc_torch_library_features_test": (_features_test, ":asan_library"),
-        "cc_torch_library_isa_by_attribute_and_flag_test": (_isa_by_attribute_and_flag_test, ":v4_library"),
-        "cc_torch_library_isa_by_attribute_test": (_isa_by_attribute_test, ":v4_library"),
-        "cc_torch_library_isa_by_default_test": (_isa_by_default_test, ":library"),
-        "cc_torch_library_isa_by_flag_test": (_isa_by_flag_test, ":library"),
+        "cc_torch_library_isas_by_attribute_and_flag_test": (_isas_by_attribute_and_flag_test, ":v4_library"),
+        "cc_torch_library_isas_by_attribute_test": (_isas_by_attribute_test, ":v4_library"),
+        "cc_torch_library_isas_by_default_test": (_isas_by_default_test, ":library"),
+        "cc_torch_library_isas_by_flag_test": (_isas_by_flag_test, ":library"),
         "cc_torch_library_linked_statically_test": (_linked_statically_test, ":library"),
         "cc_torch_library_links_the_runtime_test": (_links_the_runtime_test, ":library"),
         "cc_torch_library_not_a_model_test": (_not_a_model_test, ":library_of_no_model"),
+        "cc_torch_library_one_copy_of_weights_test": (_one_copy_of_weights_test, ":v4_library"),
         "cc_torch_library_optimised_in_fastbuild_test": (_optimised_in_fastbuild_test, ":library"),
         "cc_torch_library_optimised_in_opt_test": (_optimised_in_opt_test, ":library"),
         "cc_torch_library_output_groups_test": (_output_groups_test, ":library"),
@@ -448,7 +519,11 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_public_headers_test": (_public_headers_test, ":library"),
         "cc_torch_library_rounds_as_eager_test": (_rounds_as_eager_test, ":library"),
         "cc_torch_library_symbols_test": (_symbols_test, ":library"),
+        "cc_torch_library_threads_by_attribute_test": (_threads_by_attribute_test, ":v4_library"),
+        "cc_torch_library_threads_by_default_test": (_threads_by_default_test, ":library"),
+        "cc_torch_library_threads_by_flag_test": (_threads_by_flag_test, ":library"),
         "cc_torch_library_torch_stays_private_test": (_torch_stays_private_test, ":library"),
         "cc_torch_library_unknown_isa_test": (_unknown_isa_test, ":library"),
+        "cc_torch_library_weak_symbols_test": (_weak_symbols_test, ":v4_library"),
         "cc_torch_library_weights_input_test": (_weights_input_test, ":library"),
     })

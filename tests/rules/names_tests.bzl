@@ -1,14 +1,9 @@
-"""Names in generated code, and the instruction sets' names."""
+"""Names in generated code."""
 
-load("@bazel_skylib//lib:partial.bzl", "partial")
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
 
 # buildifier: disable=bzl-visibility
-load("//rules/private:isa.bzl", "ISAS", "resolve_isa")
-
-# buildifier: disable=bzl-visibility
 load("//rules/private:names.bzl", "camel_case", "model_id", "package_namespace")
-load(":util.bzl", "failure_test")
 
 # ---- model_id.
 
@@ -134,73 +129,19 @@ def _package_namespace_impl(ctx):
 
 _package_namespace_test = unittest.make(_package_namespace_impl)
 
-# ---- Instruction sets.
-
-def _resolve_isa_impl(ctx):
-    """`auto` goes by the target's CPU, whatever the C++ toolchain calls it."""
-    env = unittest.begin(ctx)
-    for cpu, isa in {
-        "aarch64": "aarch64",
-        "k8": "x86-64-v3",
-        "x86_64": "x86-64-v3",
-    }.items():
-        asserts.equals(env, isa, resolve_isa("auto", cpu), cpu)
-    asserts.equals(env, "x86-64-v2", resolve_isa("x86-64-v2", "k8"))
-    asserts.equals(env, "x86-64-v4", resolve_isa("x86-64-v4", "x86_64"))
-    return unittest.end(env)
-
-_resolve_isa_test = unittest.make(_resolve_isa_impl)
-
-def _isa_flags_impl(ctx):
-    """Every instruction set is spelt out to the compiler, and none is the builder's."""
-    env = unittest.begin(ctx)
-    for isa, flags in ISAS.items():
-        asserts.true(env, flags, isa)
-        for flag in flags:
-            asserts.false(env, "native" in flag, isa)
-    return unittest.end(env)
-
-_isa_flags_test = unittest.make(_isa_flags_impl)
-
-def _resolved_isa_impl(ctx):
-    return [DefaultInfo(), OutputGroupInfo(**{resolve_isa("auto", ctx.attr.cpu): depset()})]
-
-# Analysed for its failure: a Starlark function cannot be seen to fail otherwise.
-_resolved_isa = rule(
-    implementation = _resolved_isa_impl,
-    attrs = {"cpu": attr.string()},
-)
-
-# A CPU without a default is asked about, not guessed.
-_isa_of_unknown_cpu_test = failure_test("no default instruction set for the CPU 'riscv64'")
-
 def names_test_suite(name):
-    """Declares the tests of names.bzl and isa.bzl.
+    """Declares the tests of names.bzl.
 
     Args:
       name: string; the suite's name.
     """
-    _resolved_isa(
-        name = "isa_of_riscv64",
-        cpu = "riscv64",
-        tags = ["manual"],
-    )
     tests = {
         "names_camel_case_test": _camel_case_test,
-        "names_isa_flags_test": _isa_flags_test,
-        "names_isa_of_unknown_cpu_test": partial.make(
-            _isa_of_unknown_cpu_test,
-            target_under_test = ":isa_of_riscv64",
-        ),
         "names_model_id_is_an_identifier_test": _model_id_is_an_identifier_test,
         "names_model_id_is_injective_test": _model_id_is_injective_test,
         "names_model_id_test": _model_id_test,
         "names_package_namespace_test": _package_namespace_test,
-        "names_resolve_isa_test": _resolve_isa_test,
     }
     for test, rule in tests.items():
-        if partial.is_instance(rule):
-            partial.call(rule, name = test, size = "small")
-        else:
-            rule(name = test, size = "small")
+        rule(name = test, size = "small")
     native.test_suite(name = name, tests = tests.keys())

@@ -9,7 +9,8 @@ EXTRA_TOOLCHAINS = "//command_line_option:extra_toolchains"
 FULL_TRACE = str(Label("//rules:full_trace"))
 GPU_ARCHITECTURES = str(Label("//rules:gpu_architectures"))
 GPU_LINE_INFO = str(Label("//rules:gpu_line_info"))
-ISA = str(Label("//rules:isa"))
+ISAS = str(Label("//rules:isas"))
+THREADS = str(Label("//rules:threads"))
 
 CPP_EXTENSIONS = ["S", "a", "c", "cc", "cpp", "h", "hpp", "o"]
 

@@ -14,13 +14,14 @@
   } while (0)
 
 static int Values(void) {
-  CHECK(RTORCH_ABI_VERSION == 1);
+  CHECK(RTORCH_ABI_VERSION == 2);
   CHECK(RTORCH_UINT8 == 0 && RTORCH_INT8 == 1 && RTORCH_INT16 == 2);
   CHECK(RTORCH_INT32 == 3 && RTORCH_INT64 == 4 && RTORCH_FLOAT16 == 5);
   CHECK(RTORCH_FLOAT32 == 6 && RTORCH_FLOAT64 == 7 && RTORCH_BOOL == 11);
   CHECK(RTORCH_BFLOAT16 == 15);
   CHECK(RTORCH_OK == 0 && RTORCH_INVALID_ARGUMENT == 3);
-  CHECK(RTORCH_RESOURCE_EXHAUSTED == 8 && RTORCH_INTERNAL == 13);
+  CHECK(RTORCH_RESOURCE_EXHAUSTED == 8 && RTORCH_UNIMPLEMENTED == 12);
+  CHECK(RTORCH_INTERNAL == 13 && RTORCH_UNAVAILABLE == 14);
   return 0;
 }
 
@@ -34,7 +35,7 @@ static int Layouts(void) {
   CHECK(offsetof(RTorchTensor, owner) == 144);
   CHECK(sizeof(RTorchDim) == 40);
   CHECK(sizeof(RTorchTensorSpec) == 32);
-  CHECK(sizeof(RTorchModelApi) == 112);
+  CHECK(sizeof(RTorchModelApi) == 120);
   CHECK(sizeof(RTorchError) == 1028);
   return 0;
 }

@@ -24,9 +24,11 @@ FakeModel::FakeModel(FakeSignature signature, Body body, Creation creation)
       inputs_(Specs(signature_.inputs)),
       outputs_(Specs(signature_.outputs)),
       backend_{&Create, &Destroy, &Run},
+      variants_(Variants()),
       // The weights are all that a backend is told when it makes an instance.
       weights_{reinterpret_cast<const std::uint8_t*>(this), sizeof *this},
-      definition_{&backend_, &weights_},
+      definition_{variants_.data(), static_cast<std::int32_t>(variants_.size()),
+                  &weights_},
       api_{RTORCH_ABI_VERSION,
            "//fake:model",
            "(...) -> (...)",
@@ -42,6 +44,7 @@ FakeModel::FakeModel(FakeSignature signature, Body body, Creation creation)
            &internal::DestroyModel,
            &internal::RunModel,
            &internal::ReleaseTensor,
+           &internal::IsaOfModel,
            &definition_} {}
 
 FakeModel::~FakeModel() {
@@ -104,6 +107,12 @@ void FakeModel::Delete(void* owner) {
   auto* memory = static_cast<Memory*>(owner);
   std::fill(memory->bytes.begin(), memory->bytes.end(), std::uint8_t{0xdd});
   ++memory->deletions;
+}
+
+std::vector<internal::Variant> FakeModel::Variants() const {
+  std::vector<internal::Variant> made;
+  for (const char* isa : signature_.isas) made.push_back({isa, &backend_});
+  return made;
 }
 
 std::vector<RTorchTensorSpec> FakeModel::Specs(const std::vector<FakeSpec>& specs) {

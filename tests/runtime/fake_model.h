@@ -24,6 +24,13 @@ RTorchDim Symbolic(std::int32_t symbol, std::int64_t min, std::int64_t max,
                    std::int64_t scale = 1, std::int64_t offset = 0);
 RTorchDim DataDependent();
 
+// An instruction set that every CPU has which runs the tests.
+#if defined(__aarch64__)
+inline constexpr char kBaseline[] = "aarch64";
+#else
+inline constexpr char kBaseline[] = "x86-64-v2";
+#endif
+
 struct FakeSpec {
   const char* name;
   const char* type;
@@ -37,6 +44,8 @@ struct FakeSignature {
   std::vector<FakeSpec> outputs;
   std::vector<const char*> symbols;
   bool stateful = false;
+  // The instruction sets that it is compiled for; all run the same body.
+  std::vector<const char*> isas = {kBaseline};
 };
 
 // Named "//fake:model". Must outlive its instances and results. Its destructor
@@ -86,6 +95,7 @@ class FakeModel {
                   bool* owned, std::string* error);
   static void Delete(void* owner);
   static std::vector<RTorchTensorSpec> Specs(const std::vector<FakeSpec>& specs);
+  std::vector<internal::Variant> Variants() const;
 
   const FakeSignature signature_;
   const Body body_;
@@ -93,6 +103,7 @@ class FakeModel {
   const std::vector<RTorchTensorSpec> inputs_;
   const std::vector<RTorchTensorSpec> outputs_;
   const internal::Backend backend_;
+  const std::vector<internal::Variant> variants_;
   const internal::Blob weights_;
   const internal::Definition definition_;
   const RTorchModelApi api_;

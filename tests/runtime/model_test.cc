@@ -105,7 +105,7 @@ TEST_F(ModelTest, AnotherAbiVersionIsRejected) {
   ASSERT_FALSE(model.ok());
   EXPECT_EQ(model.status().code(), RTORCH_INVALID_ARGUMENT);
   EXPECT_EQ(model.status().message(),
-            "the model's ABI version is 7, this program's is 1");
+            "the model's ABI version is 7, this program's is 2");
 }
 
 TEST_F(ModelTest, DestroyingNothingIsAllowed) { api_.destroy(nullptr); }

@@ -13,7 +13,7 @@ import compile_model
 
 STAGES = {
     "export": "--program --signature --weights --seed",
-    "codegen": "--label --id --class --namespace --include --isa --out",
+    "codegen": "--label --id --class --namespace --include --isa --threads --out",
     "reference": "--weights --seed --signature --out --cases --test_seed",
     "kernel": "--label --declaration --architecture --tuning --candidates --line_info --out",
     "launcher": "--label --id --name --namespace --include --out",
@@ -94,7 +94,7 @@ def test_by_hand_from_end_to_end(write, tmp_path):
     steps = (
         "export models/tiny.py:mlp --program=mlp.pt2 --signature=mlp.json",
         "codegen mlp.pt2 mlp.json --label=//models:mlp --id=models_mlp --class=Mlp "
-        "--namespace=models --include=models/mlp.h --isa=x86-64-v2 --out=mlp",
+        "--namespace=models --include=models/mlp.h --isa=x86-64-v4 --isa=x86-64-v2 --out=mlp.h",
         "reference models/tiny.py:mlp --signature=mlp.json --out=mlp.cases --cases=1",
     )
     for step in steps:
@@ -104,18 +104,22 @@ def test_by_hand_from_end_to_end(write, tmp_path):
         "mlp.cases",
         "mlp.h",
         "mlp.json",
-        "mlp.kernels.cc",
         "mlp.manifest.json",
         "mlp.model.cc",
         "mlp.pt2",
         "mlp.weights.bin",
+        "mlp.x86-64-v2.kernels.cc",
+        "mlp.x86-64-v2.wrapper.cc",
+        "mlp.x86-64-v4.kernels.cc",
+        "mlp.x86-64-v4.wrapper.cc",
     ]
     header = (workspace / "mlp.h").read_text()
     assert "Mlp: (x: float32[batch, 8]) -> (y: float32[batch, 4])" in header
     assert "namespace models {" in header
     manifest = json.loads((workspace / "mlp.manifest.json").read_text())
     assert manifest["label"] == "//models:mlp"
-    assert manifest["isa"] == "x86-64-v2"
+    assert manifest["isas"] == ["x86-64-v4", "x86-64-v2"]
+    assert manifest["threads"] == "openmp"
     sizes = [8 * 16, 16, 16 * 4, 4]
     assert manifest["weights_size"] == sum(-(-4 * size // 64) * 64 for size in sizes)
     assert (workspace / "mlp.weights.bin").stat().st_size == manifest["weights_size"]

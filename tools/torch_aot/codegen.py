@@ -13,6 +13,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,6 +29,24 @@ from torch_aot.errors import (
 )
 
 _ALIGNMENT = 64  # of each constant in the weights file; aoti_backend.h's too
+_MANY_THREADS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """The code of a model for one instruction set.
+
+    Attributes:
+        name: A C identifier, unique to the variant in any binary; its symbols
+            start with it.
+        wrapper: C++ that runs the graph; defines AOTInductor's class
+            torch::aot_inductor::AOTInductorModel.
+        kernels: C++ of the kernels that the wrapper calls.
+    """
+
+    name: str
+    wrapper: str
+    kernels: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,17 +54,16 @@ class Generated:
     """What code generation made.
 
     Attributes:
-        wrapper: C++ that runs the graph; defines AOTInductor's class
-            torch::aot_inductor::AOTInductorModel.
-        kernels: C++ of the kernels that the wrapper calls.
+        variants: By instruction set, in the order in which they were asked for.
+        threads: In how many threads a call computes; 0: the machine says.
         weights: All constants, each aligned to 64 bytes, in the order in which
-            the wrapper declares them.
+            every wrapper declares them.
         mutated: Names of the constants that a run changes.
         fallback_operators: Operators that libtorch computes, as shims.
     """
 
-    wrapper: str
-    kernels: str
+    variants: dict[str, Variant]
+    threads: int
     weights: bytes
     mutated: tuple[str, ...]
     fallback_operators: tuple[str, ...]
@@ -60,24 +78,55 @@ class _Stop(Exception):
 
 
 def generate(
-    program: torch.export.ExportedProgram, *, name: str, isa: str, source: str
+    load: Callable[[], torch.export.ExportedProgram],
+    *,
+    name: str,
+    isas: Sequence[str],
+    threads: int,
+    source: str,
 ) -> Generated:
     """Generates a model's C++.
 
     Args:
-        program: The exported program, with example inputs.
+        load: Returns the exported program, with example inputs; called for each
+            instruction set.
         name: A C identifier, unique to the model in any binary; every symbol
             with external linkage starts with it.
-        isa: The instruction set to generate for, a key of isa.ISAS.
+        isas: The instruction sets to generate for, keys of isa.ISAS.
+        threads: In how many threads a call is to compute; 0: as many as the machine
+            that runs the model says.
         source: Where errors say the model is, if they know no line of it.
 
     Raises:
         UserError: AOTInductor fails, or the model needs an operator that the
             runtime does not have.
     """
+    first, *others = (
+        _generate(load(), name=name, isa=isa, threads=threads, source=source)
+        for isa in isas
+    )
+    variants = dict(first.variants)
+    for other in others:
+        # The variants share the weights.
+        if dataclasses.replace(other, variants=first.variants) != first:
+            raise AssertionError(f"{[*other.variants]} and {[*variants]} do not fit")
+        variants |= other.variants
+    return dataclasses.replace(first, variants=variants)
+
+
+def _generate(
+    program: torch.export.ExportedProgram,
+    *,
+    name: str,
+    isa: str,
+    threads: int,
+    source: str,
+) -> Generated:
+    """Generates the C++ for one instruction set."""
     import torch._inductor.codecache as codecache
     from torch._inductor import aot_compile
 
+    name = f"{name}_{re.sub('[^a-z0-9]', '_', isa)}"
     args, kwargs = program.example_inputs
     compile_method = codecache.AotCodeCompiler.__dict__["compile"]
 
@@ -91,7 +140,7 @@ def generate(
     ) -> None:
         _reject_missing_operators(serialized_extern_kernel_nodes, graph, source)
         _reject_mutated_inputs(graph, source)
-        raise _Stop(_collect(graph, wrapper_code, kernel_code, name))
+        raise _Stop(_collect(graph, wrapper_code, kernel_code, name, isa, threads))
 
     try:
         codecache.AotCodeCompiler.compile = classmethod(intercept)
@@ -103,7 +152,10 @@ def generate(
             torch.no_grad(),
         ):
             aot_compile(
-                program.module(check_guards=False), args, kwargs, options=_options(name)
+                program.module(check_guards=False),
+                args,
+                kwargs,
+                options=_options(name, threads),
             )
     except Exception as error:
         # Inductor wraps what is raised below it.
@@ -116,7 +168,7 @@ def generate(
     raise AssertionError("AOTInductor did not reach its code compiler")
 
 
-def _options(name: str) -> dict[str, Any]:
+def _options(name: str, threads: int) -> dict[str, Any]:
     return {
         "aot_inductor.package": True,
         "aot_inductor.package_cpp_only": True,
@@ -129,16 +181,19 @@ def _options(name: str) -> dict[str, Any]:
         # would stay at its first value. Nor may new weights give new code.
         "always_keep_tensor_constants": True,
         "joint_graph_constant_folding": False,
-        # The number of threads is that of the machine that runs the model.
-        "cpp.threads": -1,
-        "cpp.dynamic_threads": True,
+        # Where the machine that runs the model says how many threads there are,
+        # enough loops are made parallel for this many.
+        "cpp.threads": threads or _MANY_THREADS,
+        "cpp.dynamic_threads": not threads,
         "compile_threads": 1,
         "fx_graph_cache": False,
         "comment_origin": False,
     }
 
 
-def _collect(graph: Any, wrapper: str, kernels: str, name: str) -> Generated:
+def _collect(
+    graph: Any, wrapper: str, kernels: str, name: str, isa: str, threads: int
+) -> Generated:
     # Kernels are `extern "C"`, with names that other models use too.
     names = set(re.findall(r'extern "C"\s+void\s+(\w+)\(', wrapper + kernels))
     pattern = re.compile(r"\b(" + "|".join(sorted(names) or ["(?!)"]) + r")\b")
@@ -155,9 +210,12 @@ def _collect(graph: Any, wrapper: str, kernels: str, name: str) -> Generated:
         flags=re.MULTILINE,
     ).replace(f"AOTInductorModel{name}", "AOTInductorModel")
     constants = [key for key in graph.constants if key not in graph.folded_constants]
+    variant = Variant(
+        name, rename(wrapper), _serialise_checked_kernels(rename(kernels))
+    )
     return Generated(
-        wrapper=rename(wrapper),
-        kernels=_serialise_checked_kernels(rename(kernels)),
+        variants={isa: variant},
+        threads=threads,
         weights=b"".join(
             _padded(graph.get_original_value_of_constant(key)) for key in constants
         ),

@@ -1,6 +1,6 @@
 """The instruction sets that code is generated for, by the names that Bazel uses.
 
-`rules/private/isa.bzl` has the compiler flags that go with each.
+`rules/private/target.bzl` has the compiler flags that go with each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ ISAS = {
     "x86-64-v2": None,
     "x86-64-v3": "VecAVX2",
     "x86-64-v4": "VecAVX512",
+    "x86-64-v4-amx": "VecAMX",
     "aarch64": "VecNEON",
 }
 

@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 /* Grows when a layout or a meaning below changes; compare before use. */
-#define RTORCH_ABI_VERSION 1u
+#define RTORCH_ABI_VERSION 2u
 
 /* Highest rank of an input or output tensor. */
 #define RTORCH_MAX_RANK 8
@@ -51,7 +51,7 @@ typedef enum RTorchCode {
   RTORCH_OK = 0,
   RTORCH_INVALID_ARGUMENT = 3,   /* the message names the argument */
   RTORCH_RESOURCE_EXHAUSTED = 8, /* out of memory */
-  RTORCH_UNIMPLEMENTED = 12,     /* not compiled for this GPU */
+  RTORCH_UNIMPLEMENTED = 12,     /* not compiled for this CPU or GPU */
   RTORCH_INTERNAL = 13,          /* the model, its runtime or a driver failed */
   RTORCH_UNAVAILABLE = 14        /* no GPU or no driver that can be used */
 } RTorchCode;
@@ -114,7 +114,11 @@ typedef struct RTorchModelApi {
   uint64_t weights_size;      /* bytes of read-only data, used where they lie */
 
   /* Makes an instance with its buffers in their initial state. Cheap: weights
-   * are not copied. `error` may be NULL here and below. */
+   * are not copied. `error` may be NULL here and below.
+   *
+   * Of the instruction sets that the library was compiled for, takes the highest
+   * that the CPU has; UNIMPLEMENTED where it has none. The environment variable
+   * RTORCH_ISA ("x86-64-v2") names the highest that may be taken. */
   RTorchCode (*create)(const struct RTorchModelApi* api, RTorchModel** model,
                        RTorchError* error);
 
@@ -122,7 +126,7 @@ typedef struct RTorchModelApi {
   void (*destroy)(RTorchModel* model);
 
   /* Runs the model once, in the calling thread and the OpenMP threads that it
-   * starts.
+   * starts, if any.
    *
    * inputs:  read only, never kept. One that is not row-major contiguous is
    *          first copied.
@@ -144,6 +148,10 @@ typedef struct RTorchModelApi {
 
   /* Frees what `run` allocated for this output, and clears it. */
   void (*release)(RTorchTensor* output);
+
+  /* The instruction set that an instance uses, "x86-64-v3"; a constant. "" for
+   * NULL. */
+  const char* (*isa)(const RTorchModel* model);
 
   const void* definition; /* private to the library */
 } RTorchModelApi;

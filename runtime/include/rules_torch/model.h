@@ -72,6 +72,9 @@ class Model {
 
   const RTorchModelApi& api() const { return *api_; }
 
+  // The instruction set that was picked for this CPU, "x86-64-v3"; never freed.
+  const char* isa() const { return api_->isa(model_.get()); }
+
  private:
   // Whether a buffer has a dimension of size 0 where the output's can be 0.
   static bool MayBeEmpty(const RTorchTensorSpec& spec, const RTorchTensor& buffer) {

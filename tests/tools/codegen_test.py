@@ -1,0 +1,121 @@
+"""What is generated follows the declared target, and nothing of this machine."""
+
+import os
+import re
+
+import pytest
+
+from torch_aot import isa
+
+MODEL = """
+    import torch
+    from torch import nn
+    from torch.export import Dim
+    from torch_aot import Model
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(64, 512)
+
+        def forward(self, x):
+            return torch.softmax(torch.sin(self.linear(x)), dim=-1)
+
+    def net():
+        batch = Dim("batch", min=1, max=4096)
+        return Model(Net(), (torch.randn(512, 64),), ({0: batch},))
+"""
+EXPORT = "export model.py:net --program=OUT/m.pt2 --signature=OUT/m.json".split()
+CODEGEN = (
+    "codegen OUT/m.pt2 OUT/m.json --label=//:m --id=m --class=M --out=OUT/m.h".split()
+)
+
+
+@pytest.fixture
+def generate(write, tool, tmp_path):
+    """Generates code for the model; returns it by the file's suffix."""
+    write("model.py", MODEL)
+    assert tool(*EXPORT).status == 0
+
+    def generate(*arguments):
+        result = tool(*CODEGEN, *arguments)
+        assert (result.status, result.output) == (0, "")
+        files = {
+            path.name.removeprefix("m."): path.read_bytes()
+            for path in (tmp_path / "out").iterdir()
+            if path.name not in ("m.json", "m.pt2")
+        }
+        for name in files:
+            (tmp_path / "out" / f"m.{name}").unlink()
+        return files
+
+    return generate
+
+
+def test_variants_are_those_of_libraries_for_one(generate):
+    several = generate("--isa=x86-64-v4", "--isa=x86-64-v3", "--isa=x86-64-v2")
+    assert len(several) == 4 + 3 * 2
+    for name in ("x86-64-v4", "x86-64-v3", "x86-64-v2"):
+        single = generate(f"--isa={name}")
+        for file in (
+            f"{name}.kernels.cc",
+            f"{name}.wrapper.cc",
+            "weights.bin",
+        ):
+            assert several[file] == single[file], file
+
+
+@pytest.mark.parametrize("name", isa.ISAS)
+def test_vectors_are_of_the_instruction_set(name, generate):
+    """Whatever CPU this is: 16 floats for AVX-512, 8 for AVX2, 4 for NEON."""
+    kernels = generate(f"--isa={name}")[f"{name}.kernels.cc"].decode()
+    steps = {
+        int(step)
+        for step in re.findall(r"\w\+=\(?static_cast<int64_t>\((\d+)L?\)", kernels)
+    }
+    steps -= {1}
+    assert (
+        steps
+        == {
+            "x86-64-v2": set(),
+            "x86-64-v3": {8},
+            "x86-64-v4": {16},
+            "x86-64-v4-amx": {16},
+            "aarch64": {4},
+        }[name]
+    )
+
+
+def test_threads_of_the_machine_that_runs_it(generate):
+    """Every loop can be shared out, and no number is in the code."""
+    kernels = generate()["x86-64-v3.kernels.cc"].decode()
+    assert "#pragma omp parallel\n" in kernels
+    assert "num_threads(" not in kernels
+
+
+def test_a_number_of_threads(generate):
+    files = generate("--threads=3")
+    kernels = files["x86-64-v3.kernels.cc"].decode()
+    assert set(re.findall("#pragma omp parallel(.*)", kernels)) == {" num_threads(3)"}
+    assert "kMutable, 3>" in files["x86-64-v3.wrapper.cc"].decode()
+    assert "computes in 3 threads" in files["h"].decode().replace("\n// ", " ")
+
+
+def test_no_threads(generate):
+    files = generate("--threads=1")
+    assert "omp" not in files["x86-64-v3.kernels.cc"].decode()
+    assert "in the calling thread alone" in files["h"].decode().replace("\n// ", " ")
+
+
+def test_nothing_of_this_machine_is_in_it(generate, tmp_path):
+    for name, content in generate().items():
+        for text in (
+            "march=native",
+            "/proc/cpuinfo",
+            "/root",
+            "/home",
+            str(tmp_path),
+            os.getcwd(),
+            os.uname().nodename,
+        ):
+            assert text.encode() not in content, name
