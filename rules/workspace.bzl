@@ -19,6 +19,7 @@ load("@bazel_skylib//:workspace.bzl", "bazel_skylib_workspace")
 load("@rules_python//python:pip.bzl", "pip_parse")
 load("@rules_python//python:repositories.bzl", "py_repositories")
 load("//third_party/libtorch:annotations.bzl", "TORCH_ANNOTATIONS")
+load("//third_party/python:annotations.bzl", "PYTHON_ANNOTATIONS")
 load("//third_party/python:host_python.bzl", "host_python")
 
 # buildifier: disable=unnamed-macro
@@ -39,7 +40,7 @@ def rules_torch_workspace(annotations = {}):
     )
     pip_parse(
         name = "pip",
-        annotations = TORCH_ANNOTATIONS | annotations,
+        annotations = PYTHON_ANNOTATIONS | TORCH_ANNOTATIONS | annotations,
         # Otherwise pip ignores the machine's configuration, which says where the
         # CPU build of torch is found.
         isolated = False,

@@ -1,20 +1,33 @@
 """What the torch wheel's repository offers beside its Python package."""
 
-load("@rules_python//python:pip.bzl", "package_annotation")
+load("//third_party/python:annotations.bzl", "trimmed")
 
-# Parts of the wheel that neither the exporter nor the code generator reads.
-# Every file less is one less to stage in each of their actions.
+# Parts of the wheel that neither the exporter nor the code generator reads. The
+# programs are tests and protoc; torch looks for torch_shm_manager when it starts.
 _NOT_PYTHON = [
+    "site-packages/torch/**/*.h",
     "site-packages/torch/bin/*Test",
     "site-packages/torch/bin/protoc*",
     "site-packages/torch/bin/script_module*",
     "site-packages/torch/bin/test_*",
+    "site-packages/torch/bin/upgrader_models/**",
     "site-packages/torch/include/**",
+    "site-packages/torch/lib/libaoti_custom_ops.so",
     "site-packages/torch/lib/libbackend_with_compiler.so",
     "site-packages/torch/lib/libjitbackend_test.so",
     "site-packages/torch/lib/libtorchbind_test.so",
     "site-packages/torch/share/**",
     "site-packages/torch/test/**",
+    "site-packages/torch/testing/_internal/codegen/**",
+    "site-packages/torch/testing/_internal/common_methods_invocations.py",
+    "site-packages/torch/testing/_internal/common_modules.py",
+    "site-packages/torch/testing/_internal/common_nn.py",
+    "site-packages/torch/testing/_internal/data/**",
+    "site-packages/torch/testing/_internal/generated/**",
+    "site-packages/torch/testing/_internal/opinfo/**",
+    "site-packages/torch/testing/_internal/test_module/**",
+    "site-packages/torch/utils/model_dump/**",
+    "site-packages/torchgen/packaged/**",
 ]
 
 # The text of libtorch.BUILD, which MODULE.bazel names: a WORKSPACE cannot read it.
@@ -61,9 +74,8 @@ cc_library(
 """
 
 TORCH_ANNOTATIONS = {
-    "torch": package_annotation(
+    "torch": trimmed(
+        _NOT_PYTHON,
         additive_build_content = LIBTORCH_BUILD,
-        data_exclude_glob = _NOT_PYTHON,
-        srcs_exclude_glob = _NOT_PYTHON,
     ),
 }
