@@ -5,8 +5,12 @@ TorchModelInfo = provider(
     fields = {
         "program": "File: the ExportedProgram, `.pt2`.",
         "signature": "File: its inputs and outputs, names, dtypes and symbolic shapes, as JSON.",
-        "entry": "string: the entry point as the tool takes it, `path/model.py:function`.",
-        "arguments": "list of strings: the tool's other flags for this model: weights, seed, import paths.",
+        "source": "File: the Python file that holds the entry point.",
+        "entry": "string: the entry point, a function of `source`.",
+        "weights": "list of Files: state dicts that are merged and loaded.",
+        "seed": "int: seed of random initialisation.",
+        "imports": "list of strings: directories in which imports are found, below the execution root and, for " +
+                   "what is generated, below the root of outputs.",
         "sources": "depset of Files: what the entry point reads: Python sources, data, weights.",
     },
 )
@@ -42,7 +46,7 @@ TritonInfo = provider(
     fields = {
         "source": "File: the Python file that holds the kernels.",
         "sources": "depset of Files: what importing it reads.",
-        "arguments": "list of strings: the tool's flags that make its imports found.",
+        "imports": "list of strings: directories in which its imports are found, as in TorchModelInfo.",
     },
 )
 

@@ -10,6 +10,7 @@ load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:cc.bzl", "archive", "configure_cc")
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
 load("//rules/private:names.bzl", "camel_case", "label_text", "model_id", "package_namespace")
+load("//rules/private:python.bzl", "add_import_paths")
 
 _DOC = """Compiles Triton kernels into a C++ library that launches them.
 
@@ -100,6 +101,7 @@ def compile_kernels(ctx, *, kernels, architectures, triton, tuning, line_info, f
             images = ctx.actions.declare_file(prefix + ".images")
             args = ctx.actions.args()
             args.add(triton.source)
+            add_import_paths(args, triton.imports, metadata)
             args.add(label_text(ctx.label), format = "--label=%s")
             args.add(architecture, format = "--architecture=%s")
             args.add_all(declarations, format_each = "--declaration=%s")
@@ -107,11 +109,12 @@ def compile_kernels(ctx, *, kernels, architectures, triton, tuning, line_info, f
                 args.add(tuning, format = "--tuning=%s")
             if line_info:
                 args.add("--line_info")
+            args.add_all(flags)
             args.add(metadata.path.removesuffix(".json"), format = "--out=%s")
             run_tool(
                 ctx,
                 stage = "kernel",
-                arguments = [args] + triton.arguments + flags,
+                arguments = [args],
                 inputs = depset([tuning] if tuning else [], transitive = [triton.sources]),
                 outputs = [metadata, images],
                 mnemonic = "TritonCompile",

@@ -2,23 +2,53 @@
 
 load("@rules_python//python:defs.bzl", "PyInfo")
 
-def import_paths(ctx, deps):
-    """Directories, from the execution root, that Python imports are looked up in.
+def import_roots(ctx, deps):
+    """Directories that Python imports are looked up in.
 
     Args:
       ctx: the rule's context.
       deps: list of Targets with PyInfo.
 
     Returns:
-      list of strings.
+      list of strings: below the execution root and, for what is generated, below
+      the root of outputs.
     """
-    roots = [".", ctx.bin_dir.path]
+    roots = ["."]
     for path in depset(transitive = [dep[PyInfo].imports for dep in deps]).to_list():
         repository, _, rest = path.partition("/")
-        if repository != ctx.workspace_name:
-            rest = "external/" + path
-        roots += [rest, ctx.bin_dir.path + "/" + rest]
+        roots.append(rest if repository == ctx.workspace_name else "external/" + path)
     return roots
+
+def add_import_paths(args, roots, output):
+    """Adds the flags that say where imports are found.
+
+    Args:
+      args: Args of an action that runs the tool.
+      roots: list of strings, from import_roots.
+      output: File; one of the action's outputs, whose root is that of generated modules.
+    """
+
+    def paths(file):
+        return [
+            path
+            for root in roots
+            for path in (root, file.root.path if root == "." else file.root.path + "/" + root)
+        ]
+
+    args.add_all([output], map_each = paths, allow_closure = True, format_each = "--import_path=%s")
+
+def add_entry_point(args, model, output):
+    """Adds what the tool needs to call a model's entry point.
+
+    Args:
+      args: Args of an action that runs the tool.
+      model: TorchModelInfo.
+      output: File; one of the action's outputs.
+    """
+    args.add(model.source, format = "%s:" + model.entry.replace("%", "%%"))
+    args.add(model.seed, format = "--seed=%s")
+    args.add_all(model.weights, format_each = "--weights=%s")
+    add_import_paths(args, model.imports, output)
 
 def python_files(deps):
     """All files that importing some libraries may read.

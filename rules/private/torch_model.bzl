@@ -4,7 +4,7 @@ load("@rules_python//python:defs.bzl", "PyInfo")
 load("//rules:providers.bzl", "TorchModelInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
-load("//rules/private:python.bzl", "import_paths", "python_files")
+load("//rules/private:python.bzl", "add_entry_point", "import_roots", "python_files")
 
 _DOC = """Exports a PyTorch model.
 
@@ -79,33 +79,30 @@ def _torch_model_impl(ctx):
         [ctx.file.src] + ctx.files.data + ctx.files.weights,
         transitive = [python_files(ctx.attr.deps)],
     )
-    entry = "{}:{}".format(ctx.file.src.path, ctx.attr.entry)
-    arguments = ["--seed={}".format(ctx.attr.seed)]
-    arguments += ["--weights=" + file.path for file in ctx.files.weights]
-    arguments += ["--import_path=" + path for path in import_paths(ctx, ctx.attr.deps)]
-
-    outputs = ctx.actions.args()
-    outputs.add(program, format = "--program=%s")
-    outputs.add(signature, format = "--signature=%s")
+    model = TorchModelInfo(
+        program = program,
+        signature = signature,
+        source = ctx.file.src,
+        entry = ctx.attr.entry,
+        weights = ctx.files.weights,
+        seed = ctx.attr.seed,
+        imports = import_roots(ctx, ctx.attr.deps),
+        sources = sources,
+    )
+    args = ctx.actions.args()
+    add_entry_point(args, model, program)
+    args.add(program, format = "--program=%s")
+    args.add(signature, format = "--signature=%s")
     run_tool(
         ctx,
         stage = "export",
-        arguments = [entry] + arguments + [outputs],
+        arguments = [args],
         inputs = sources,
         outputs = [program, signature],
         mnemonic = "TorchExport",
         progress_message = "Exporting PyTorch model %{label}",
     )
-    return [
-        DefaultInfo(files = depset([program, signature])),
-        TorchModelInfo(
-            program = program,
-            signature = signature,
-            entry = entry,
-            arguments = arguments,
-            sources = sources,
-        ),
-    ]
+    return [DefaultInfo(files = depset([program, signature])), model]
 
 torch_model = rule(
     implementation = _torch_model_impl,

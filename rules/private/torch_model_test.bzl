@@ -9,6 +9,7 @@ load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:cc.bzl", "configure_cc")
 load("//rules/private:linking.bzl", "dynamic_libraries")
 load("//rules/private:names.bzl", "label_text")
+load("//rules/private:python.bzl", "add_entry_point")
 
 _DOC = """Tests a compiled model against eager PyTorch on the same inputs.
 
@@ -63,6 +64,7 @@ def _torch_model_test_impl(ctx):
     model = codegen.model
     cases = ctx.actions.declare_file(ctx.label.name + ".cases")
     args = ctx.actions.args()
+    add_entry_point(args, model, cases)
     args.add(model.signature, format = "--signature=%s")
     args.add(cases, format = "--out=%s")
     args.add(ctx.attr.cases, format = "--cases=%s")
@@ -70,7 +72,7 @@ def _torch_model_test_impl(ctx):
     run_tool(
         ctx,
         stage = "reference",
-        arguments = [model.entry] + model.arguments + [args],
+        arguments = [args],
         inputs = depset([model.signature], transitive = [model.sources]),
         outputs = [cases],
         mnemonic = "TorchReference",

@@ -2,7 +2,7 @@
 
 load("@rules_python//python:defs.bzl", "PyInfo")
 load("//rules:providers.bzl", "TritonInfo")
-load("//rules/private:python.bzl", "import_paths", "python_files")
+load("//rules/private:python.bzl", "import_roots", "python_files")
 
 _DOC = """A Python file with `@triton.jit` kernels.
 
@@ -43,7 +43,7 @@ def _triton_library_impl(ctx):
         TritonInfo(
             source = ctx.file.src,
             sources = sources,
-            arguments = ["--import_path=" + path for path in import_paths(ctx, deps)],
+            imports = import_roots(ctx, deps),
         ),
     ]
 

@@ -13,8 +13,8 @@ def _providers_impl(ctx):
     sources = [file.short_path for file in info.sources.to_list()]
     assert_contains(env, sources, "tests/rules/kernels.py")
     assert_contains(env, sources, "tests/rules/helper/helper.py")
-    for flag in ["--import_path=.", "--import_path=tests/rules/helper"]:
-        assert_contains(env, info.arguments, flag)
+    for path in [".", "tests/rules/helper"]:
+        assert_contains(env, info.imports, path)
     return analysistest.end(env)
 
 _providers_test = analysistest.make(_providers_impl)
