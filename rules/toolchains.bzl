@@ -29,6 +29,7 @@ def _torch_toolchain_impl(ctx):
     return [platform_common.ToolchainInfo(
         compiler = ctx.attr.compiler[DefaultInfo].files_to_run if ctx.attr.compiler else None,
         runtime = runtime,
+        worker = ctx.attr.worker,
     )]
 
 torch_toolchain = rule(
@@ -43,6 +44,7 @@ runtime's headers and libraries:
 torch_toolchain(
     name = "my_compiler",
     compiler = ":my_compile_model",  # a py_binary of tools/compile_model.py
+    worker = True,
 )
 
 toolchain(
@@ -70,14 +72,19 @@ Then, in WORKSPACE or MODULE.bazel:
 register_toolchains("//path/to:all")
 ```
 
-The `ToolchainInfo` has the fields `compiler` (FilesToRunProvider) and `runtime`
-(`TorchRuntimeInfo`); a half that is missing is None.
+The `ToolchainInfo` has the fields `compiler` (FilesToRunProvider), `worker` (bool) and
+`runtime` (`TorchRuntimeInfo`); a half that is missing is None.
 """,
     attrs = {
         "compiler": attr.label(
             cfg = "exec",
             doc = "The exec half: a binary with the command line of `tools/compile_model.py`.",
             executable = True,
+        ),
+        "worker": attr.bool(
+            default = False,
+            doc = "Whether `compiler` serves Bazel's persistent-worker protocol (JSON, multiplex), as " +
+                  "`tools/compile_model.py` does: torch is then imported once a build, not once an action.",
         ),
         "interface": attr.label(
             doc = "The target half: the headers that users' code includes, and the code that all models share.",
@@ -91,7 +98,11 @@ The `ToolchainInfo` has the fields `compiler` (FilesToRunProvider) and `runtime`
 )
 
 def _triton_toolchain_impl(ctx):
-    return [platform_common.ToolchainInfo(compiler = ctx.attr.compiler[DefaultInfo].files_to_run)]
+    return [platform_common.ToolchainInfo(
+        compiler = ctx.attr.compiler[DefaultInfo].files_to_run,
+        # A process that others are forked from has randomised addresses; see compile.py.
+        worker = False,
+    )]
 
 triton_toolchain = rule(
     implementation = _triton_toolchain_impl,

@@ -39,7 +39,15 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one stage; returns the exit status, 1 after an error of the user's."""
+    """Runs one stage; returns the exit status, 1 after an error of the user's.
+
+    Started by Bazel with --persistent_worker, serves requests for stages.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if argv == ["--persistent_worker"]:
+        from torch_aot import worker
+
+        return worker.serve(main)
     args = _parser().parse_args(argv)
     sys.path[:0] = args.import_path
     from torch_aot.errors import UserError
@@ -228,7 +236,9 @@ def _quiet() -> Iterator[None]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        fromfile_prefix_chars="@",  # Bazel's, with an argument a line
     )
     stages = parser.add_subparsers(title="stages", required=True, metavar="STAGE")
 

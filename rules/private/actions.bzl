@@ -14,6 +14,17 @@ _ENV = {
     "PYTHONSAFEPATH": "1",
 }
 
+# See tools/torch_aot/worker.py.
+_WORKER = {
+    "requires-worker-protocol": "json",
+    "supports-multiplex-sandboxing": "1",
+    "supports-multiplex-workers": "1",
+    "supports-worker-cancellation": "1",
+    "supports-workers": "1",
+    # One for all stages, or torch would be in memory once a stage.
+    "worker-key-mnemonic": "Torch",
+}
+
 TOOL_ATTRS = {
     "_full_trace": attr.label(default = "//rules:full_trace", providers = [BuildSettingInfo]),
 }
@@ -33,26 +44,33 @@ def run_tool(
     Args:
       ctx: the rule's context; the rule needs TOOL_ATTRS and the toolchain.
       stage: string; the tool's command.
-      arguments: list of strings and Args.
+      arguments: list of Args, which this function may change.
       inputs: depset or list of Files.
       outputs: list of Files.
       mnemonic: string.
       progress_message: string.
       toolchain_type: Label; the toolchain whose `compiler` is run.
     """
-    compiler = ctx.toolchains[toolchain_type].compiler
+    toolchain = ctx.toolchains[toolchain_type]
+    compiler = toolchain.compiler
     if not compiler:
         fail("the toolchain registered as {} has no 'compiler'".format(toolchain_type))
     flags = ctx.actions.args()
     flags.add(stage)
     if ctx.attr._full_trace[BuildSettingInfo].value:
         flags.add("--full_trace")
+    if toolchain.worker:
+        # What a worker gets per request; the rest of a command line is the worker's own.
+        for args in [flags] + arguments:
+            args.use_param_file("@%s", use_always = True)
+            args.set_param_file_format("multiline")
     ctx.actions.run(
         executable = compiler,
         arguments = [flags] + arguments,
         inputs = inputs,
         outputs = outputs,
         env = _ENV,
+        execution_requirements = _WORKER if toolchain.worker else {},
         mnemonic = mnemonic,
         progress_message = progress_message,
         toolchain = toolchain_type,

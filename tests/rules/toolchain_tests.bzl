@@ -35,6 +35,7 @@ def _compiler_half_impl(ctx):
     asserts.equals(env, "other_compiler", executable.basename)
     asserts.true(env, "-exec" in executable.path, executable.path)
     asserts.equals(env, None, toolchain.runtime)
+    asserts.false(env, toolchain.worker)
     return analysistest.end(env)
 
 _compiler_half_test = analysistest.make(_compiler_half_impl)
@@ -81,6 +82,7 @@ def _our_compiler_impl(ctx):
     toolchain = analysistest.target_under_test(env)[platform_common.ToolchainInfo]
     asserts.equals(env, "compile_model", toolchain.compiler.executable.basename)
     asserts.equals(env, None, toolchain.runtime)
+    asserts.true(env, toolchain.worker)
     return analysistest.end(env)
 
 _our_compiler_test = analysistest.make(_our_compiler_impl)
