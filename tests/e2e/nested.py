@@ -6,24 +6,69 @@ and no time to fetch them.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """What a build did.
+
+    Attributes:
+        spawns: dicts of Bazel's execution log, with `mnemonic`, `listedOutputs`,
+            `runner` and `cacheHit`.
+        stderr: what Bazel said.
+        seconds: how long it took.
+    """
+
+    spawns: list[dict]
+    stderr: str
+    seconds: float
+
+    @property
+    def ran(self) -> list[dict]:
+        """The actions that ran, without those that a cache answered."""
+        return [spawn for spawn in self.spawns if not spawn.get("cacheHit")]
+
+    @property
+    def warnings(self) -> list[str]:
+        """The lines that Bazel marks as warnings."""
+        return [
+            line for line in self.stderr.splitlines() if line.startswith("WARNING:")
+        ]
 
 
 class Workspace:
     """A copy of this workspace below `root`, and a Bazel in it or in a folder of it."""
 
-    def __init__(self, root: str, name: str = "workspace", folder: str = ".") -> None:
-        source = os.path.dirname(os.path.realpath(_runfile("rules_torch/MODULE.bazel")))
+    def __init__(
+        self,
+        root: str,
+        name: str = "workspace",
+        folder: str = ".",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Copies the workspace.
+
+        Args:
+            root: the folder for the copy and what Bazel makes of it.
+            name: of the copy, in `root`.
+            folder: of the copy; where Bazel is run.
+            environment: variables that Bazel has besides this program's.
+        """
+        source = os.path.dirname(os.path.realpath(runfile("rules_torch/MODULE.bazel")))
         external = os.path.realpath(
-            _runfile("pip_torch/site-packages/torch/version.py")
+            runfile("pip_torch/site-packages/torch/version.py")
         ).removesuffix("/pip_torch/site-packages/torch/version.py")
         self.path = os.path.join(root, name)
         self._folder = os.path.join(self.path, folder)
+        self._environment = environment or {}
         self._output_base = os.path.join(root, f"{name}.output_base")
         self._log = os.path.join(root, f"{name}.log.json")
         shutil.copytree(
@@ -41,15 +86,15 @@ class Workspace:
         ]
 
     def build(self, *targets: str, flags: Iterable[str] = ()) -> list[dict]:
-        """Builds targets.
+        """Builds targets; returns `Build.ran`."""
+        return self.record(*targets, flags=flags).ran
 
-        Returns:
-            The actions that ran, without those that a cache answered: dicts of
-            Bazel's execution log, with `mnemonic` and `listedOutputs`.
-        """
+    def record(self, *targets: str, flags: Iterable[str] = ()) -> Build:
+        """Builds targets; returns all that Bazel recorded."""
         if os.path.exists(self._log):
             os.remove(self._log)
-        self._bazel(
+        start = time.monotonic()
+        stderr = self._bazel(
             "build",
             f"--execution_log_json_file={self._log}",
             "--noshow_progress",
@@ -57,9 +102,13 @@ class Workspace:
             *flags,
             *targets,
         )
+        seconds = time.monotonic() - start
         with open(self._log, encoding="utf-8") as log:
-            spawns = _json_values(log.read())
-        return [spawn for spawn in spawns if not spawn.get("cacheHit")]
+            return Build(_json_values(log.read()), stderr, seconds)
+
+    def clean(self) -> None:
+        """Deletes the outputs, and what Bazel knows of them."""
+        self._bazel("clean")
 
     def run(self, target: str) -> str:
         """Runs a target that has been built; returns what it prints."""
@@ -84,9 +133,13 @@ class Workspace:
         subprocess.run(["chmod", "-R", "u+w", self._output_base], check=False)
         shutil.rmtree(self._output_base, ignore_errors=True)
 
-    def _bazel(self, *arguments: str) -> None:
+    def _bazel(self, *arguments: str) -> str:
         # bazelw keeps Bazel below the user's home, which a test does not have.
-        environment = os.environ | {"HOME": pwd.getpwuid(os.getuid()).pw_dir}
+        environment = (
+            os.environ
+            | {"HOME": pwd.getpwuid(os.getuid()).pw_dir}
+            | dict(self._environment)
+        )
         for name in [
             n for n in environment if n.startswith(("TEST_", "RUNFILES", "JAVA"))
         ]:
@@ -104,9 +157,11 @@ class Workspace:
             raise AssertionError(
                 f"bazel {arguments[0]} failed:\n{result.stderr[-8000:]}"
             )
+        return result.stderr
 
 
-def _runfile(path: str) -> str:
+def runfile(path: str) -> str:
+    """Finds a file of the test's `data` by its repository and path."""
     return os.path.join(os.environ["TEST_SRCDIR"], path)
 
 
