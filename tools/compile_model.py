@@ -12,9 +12,9 @@ manifest; the C++ compiler does the rest.
 Kernels take two stages as well, and need Triton, but no torch and no GPU:
 
     python tools/compile_model.py kernel examples/hello_kernel/scale.py \\
-        --label=//examples/hello_kernel:scale --architecture=sm_90 --out=/tmp/scale.sm_90 \\
+        --label=//examples/hello_kernel:scale --architecture=sm_90 --out=/tmp/sm_90.json \\
         --declaration='{"function": "scale", ...}'
-    python tools/compile_model.py launcher /tmp/scale.sm_90 --out=/tmp/scale \\
+    python tools/compile_model.py launcher /tmp/sm_90.json --out=/tmp/scale.h \\
         --label=//examples/hello_kernel:scale --id=scale --name=Scale --include=scale.h
 
 Under Bazel the rules torch_model, cc_torch_library and cc_triton_library call the same
@@ -104,7 +104,7 @@ def _codegen(args: argparse.Namespace) -> None:
         ):
             outputs[f".{isa}.{kind}.cc"] = render(target, signature, generated, isa)
     for suffix, content in outputs.items():
-        _write(args.out.removesuffix(".h") + suffix, content)
+        _write(_beside(args.out, suffix), content)
 
 
 def _reference(args: argparse.Namespace) -> None:
@@ -134,14 +134,14 @@ def _kernel(args: argparse.Namespace) -> None:
         table = tuning.read(args.tuning) if args.tuning else {}
         compiled = session.compile(declared, table, args.tuning)
     blob, contents = pack(compiled, args.architecture, args.source, args.declaration)
-    _write(args.out + ".images", blob)
-    _write(args.out + ".json", contents)
+    _write(_beside(args.out, ".images"), blob)
+    _write(_beside(args.out, ".json"), contents)
 
 
 def _launcher(args: argparse.Namespace) -> None:
     from triton_aot import launcher
 
-    library = launcher.Library.read(args.compiled, args.label)
+    library = launcher.Library.read(_prefixes(args.compiled), args.label)
     target = launcher.Target(
         args.label, args.id, args.name, args.namespace, args.include, library.source
     )
@@ -153,19 +153,29 @@ def _launcher(args: argparse.Namespace) -> None:
         ".manifest.json": launcher.manifest(target, library),
     }
     for suffix, content in outputs.items():
-        _write(args.out + suffix, content)
+        _write(_beside(args.out, suffix), content)
 
 
 def _tuner(args: argparse.Namespace) -> None:
     from triton_aot import tuner, tuning
 
     table = tuning.read(args.tuning)
-    library = tuner.Library.read(args.compiled, args.label)
+    library = tuner.Library.read(_prefixes(args.compiled), args.label)
     _write(
-        args.out + ".cc",
+        _beside(args.out, ".cc"),
         tuner.source(args.label, args.id, library, table, args.tuning),
     )
-    _write(args.out + ".images.bin", library.blob)
+    _write(_beside(args.out, ".images.bin"), library.blob)
+
+
+# Of the files of one stage a command line names the first: Bazel may map the paths of
+# files, but not prefixes of them.
+def _beside(path: str, suffix: str) -> str:
+    return os.path.splitext(path)[0] + suffix
+
+
+def _prefixes(paths: list[str]) -> list[str]:
+    return [_beside(path, "") for path in paths]
 
 
 def _read_signature(path: str) -> Signature:
@@ -357,7 +367,10 @@ def _parser() -> argparse.ArgumentParser:
         help="let profilers and debuggers show the kernel's source lines",
     )
     added.add_argument(
-        "--out", required=True, metavar="PREFIX", help="of .images and .json, to write"
+        "--out",
+        required=True,
+        metavar="FILE.json",
+        help="to write, and FILE.images beside it",
     )
 
     added = stage(
@@ -366,16 +379,17 @@ def _parser() -> argparse.ArgumentParser:
         "compiled kernels to the C++ that launches them",
         quiet=contextlib.nullcontext,
     )
-    added.add_argument(
-        "compiled", nargs="+", metavar="PREFIX", help="from kernel, what --out was"
-    )
+    added.add_argument("compiled", nargs="+", metavar="FILE.json", help="from kernel")
     added.add_argument("--label", required=True, help="what the library is called")
     added.add_argument("--id", required=True, help="a C identifier unique to the label")
     added.add_argument("--name", required=True, help="of the function Load<name>")
     added.add_argument("--namespace", default="", help="of the C++ functions")
     added.add_argument("--include", required=True, help="how the header is included")
     added.add_argument(
-        "--out", required=True, metavar="PREFIX", help="of files to write"
+        "--out",
+        required=True,
+        metavar="FILE.h",
+        help="the header to write; the rest goes beside it",
     )
 
     added = stage(
@@ -385,7 +399,7 @@ def _parser() -> argparse.ArgumentParser:
         quiet=contextlib.nullcontext,
     )
     added.add_argument(
-        "compiled", nargs="+", metavar="PREFIX", help="from kernel --candidates"
+        "compiled", nargs="+", metavar="FILE.json", help="from kernel --candidates"
     )
     added.add_argument("--label", required=True, help="what the tuner is called")
     added.add_argument("--id", required=True, help="a C identifier unique to the label")
@@ -395,8 +409,8 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument(
         "--out",
         required=True,
-        metavar="PREFIX",
-        help="of .cc and .images.bin, to write",
+        metavar="FILE.cc",
+        help="to write, and FILE.images.bin beside it",
     )
     return parser
 

@@ -14,6 +14,10 @@ _ENV = {
     "PYTHONSAFEPATH": "1",
 }
 
+# Of what an action is told, only paths of Files have a configuration in them: with
+# --experimental_output_paths=strip one result does for -c opt and -c dbg.
+_REQUIREMENTS = {"supports-path-mapping": "1"}
+
 # See tools/torch_aot/worker.py.
 _WORKER = {
     "requires-worker-protocol": "json",
@@ -70,7 +74,7 @@ def run_tool(
         inputs = inputs,
         outputs = outputs,
         env = _ENV,
-        execution_requirements = _WORKER if toolchain.worker else {},
+        execution_requirements = _REQUIREMENTS | (_WORKER if toolchain.worker else {}),
         mnemonic = mnemonic,
         progress_message = progress_message,
         toolchain = toolchain_type,

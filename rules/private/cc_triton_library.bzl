@@ -86,22 +86,21 @@ def compile_kernels(ctx, *, kernels, architectures, triton, tuning, line_info, f
       flags: list of strings; more of the tool's.
 
     Returns:
-      struct; `prefixes`, list of strings, what the stage `launcher` takes, and
+      struct; `metadata`, list of Files, what the stage `launcher` takes, and
       `files`, list of Files, what it reads.
     """
     functions = {}
     for kernel in kernels:
         functions.setdefault(json.decode(kernel)["name"], []).append(kernel)
-    prefixes = []
-    files = []
+    metadata = []
+    images = []
     for function, declarations in functions.items():
         for architecture in architectures:
             prefix = "{}/{}.{}".format(ctx.label.name, function, architecture)
-            metadata = ctx.actions.declare_file(prefix + ".json")
-            images = ctx.actions.declare_file(prefix + ".images")
+            outputs = [ctx.actions.declare_file(prefix + suffix) for suffix in [".json", ".images"]]
             args = ctx.actions.args()
             args.add(triton.source)
-            add_import_paths(args, triton.imports, metadata)
+            add_import_paths(args, triton.imports, outputs[0])
             args.add(label_text(ctx.label), format = "--label=%s")
             args.add(architecture, format = "--architecture=%s")
             args.add_all(declarations, format_each = "--declaration=%s")
@@ -110,20 +109,20 @@ def compile_kernels(ctx, *, kernels, architectures, triton, tuning, line_info, f
             if line_info:
                 args.add("--line_info")
             args.add_all(flags)
-            args.add(metadata.path.removesuffix(".json"), format = "--out=%s")
+            args.add(outputs[0], format = "--out=%s")
             run_tool(
                 ctx,
                 stage = "kernel",
                 arguments = [args],
                 inputs = depset([tuning] if tuning else [], transitive = [triton.sources]),
-                outputs = [metadata, images],
+                outputs = outputs,
                 mnemonic = "TritonCompile",
                 progress_message = "Compiling Triton kernel {} of %{{label}} for {}".format(function, architecture),
                 toolchain_type = TRITON_TOOLCHAIN_TYPE,
             )
-            prefixes.append(metadata.path.removesuffix(".json"))
-            files += [metadata, images]
-    return struct(prefixes = prefixes, files = files)
+            metadata.append(outputs[0])
+            images.append(outputs[1])
+    return struct(metadata = metadata, files = metadata + images)
 
 def _generate(ctx, compiled, architectures):
     """Declares the code generation; returns TritonCodegenInfo."""
@@ -134,13 +133,13 @@ def _generate(ctx, compiled, architectures):
     }
     include = "/".join([part for part in [ctx.label.package, ctx.label.name + ".h"] if part])
     args = ctx.actions.args()
-    args.add_all(compiled.prefixes)
+    args.add_all(compiled.metadata)
     args.add(label_text(ctx.label), format = "--label=%s")
     args.add(id, format = "--id=%s")
     args.add(camel_case(ctx.label.name), format = "--name=%s")
     args.add(ctx.attr.namespace or package_namespace(ctx.label.package), format = "--namespace=%s")
     args.add(include, format = "--include=%s")
-    args.add(outputs[".h"].path.removesuffix(".h"), format = "--out=%s")
+    args.add(outputs[".h"], format = "--out=%s")
     run_tool(
         ctx,
         stage = "launcher",

@@ -37,11 +37,11 @@ def _triton_candidates_impl(ctx):
     source = ctx.actions.declare_file(ctx.label.name + ".cc")
     images = ctx.actions.declare_file(ctx.label.name + ".images.bin")
     args = ctx.actions.args()
-    args.add_all(compiled.prefixes)
+    args.add_all(compiled.metadata)
     args.add(label_text(ctx.label).removesuffix(_CANDIDATES), format = "--label=%s")
     args.add(id, format = "--id=%s")
     args.add(codegen.tuning, format = "--tuning=%s")
-    args.add(source.path.removesuffix(".cc"), format = "--out=%s")
+    args.add(source, format = "--out=%s")
     run_tool(
         ctx,
         stage = "tuner",

@@ -143,9 +143,7 @@ def test_a_failure_by_hand(write, tmp_path):
 
 
 EXPORT = "export model.py:mlp --program=OUT/m.pt2 --signature=OUT/m.json".split()
-CODEGEN = (
-    "codegen OUT/m.pt2 OUT/m.json --label=//:m --id=m --class=M --out=OUT/made".split()
-)
+CODEGEN = "codegen OUT/m.pt2 OUT/m.json --label=//:m --id=m --class=M --out=OUT/made.h".split()
 REFERENCE = "reference model.py:mlp --signature=OUT/m.json --out=OUT/m.cases".split()
 
 

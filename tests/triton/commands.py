@@ -58,7 +58,7 @@ def arguments(
         source,
         "--label=//pkg:lib",
         f"--architecture={architecture}",
-        f"--out={out}",
+        f"--out={out}.json",
         *(f"--declaration={each}" for each in declarations),
         *flags,
     ]

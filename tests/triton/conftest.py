@@ -50,20 +50,20 @@ def library(
         functions: dict[str, list[str]] = {}
         for each in declarations:
             functions.setdefault(json.loads(each)["name"], []).append(each)
-        prefixes = []
+        compiled = []
         for name, mine in functions.items():
             for architecture in architectures:
                 prefix = str(tmp_path / f"{name}.{architecture}")
                 made = tool(*arguments(source, mine, architecture, *flags, out=prefix))
                 assert made.status == 0, made.output
-                prefixes.append(prefix)
+                compiled.append(prefix + ".json")
         named = ["--name=Lib", "--include=pkg/lib.h"] if stage == "launcher" else []
         return tool(
             stage,
-            *prefixes,
+            *compiled,
             "--label=//pkg:lib",
             "--id=rtorch_pkg_lib",
-            "--out=OUT/lib",
+            f"--out=OUT/lib.{'h' if stage == 'launcher' else 'cc'}",
             *named,
             *stage_flags,
         )
