@@ -163,8 +163,12 @@ def _reject_lost_state(model: Model, caught: Sequence[warnings.WarningMessage]) 
 
     torch.export only warns, and compiles the attribute's first value in. It stays
     a warning if that was no tensor: then the attribute may be a cache, or be
-    there to be looked at.
+    there to be looked at. nn.LSTM lists its parameters a second time, and export puts
+    others in their place for a while: that is no state.
     """
+    registered = {
+        id(tensor) for tensor in (*model.module.parameters(), *model.module.buffers())
+    }
     for warning in caught:
         text, category = warning.message, warning.category
         file, line = warning.filename, warning.lineno
@@ -172,9 +176,14 @@ def _reject_lost_state(model: Model, caught: Sequence[warnings.WarningMessage]) 
             r"The tensor attributes? (.+) (?:was|were) assigned during export",
             str(text),
         )
-        for path in found[1].split(", ") if found else ():
+        values = {
+            path: _attribute(model.module, path)
+            for path in (found[1].split(", ") if found else ())
+        }
+        if values and all(id(value) in registered for value in values.values()):
+            continue
+        for path, value in values.items():
             where = _assignment(model.module, path) or model.where
-            value = _attribute(model.module, path)
             # torch.export puts old values back, and leaves new attributes fake.
             if isinstance(value, torch.Tensor) and not isinstance(value, FakeTensor):
                 fail(
