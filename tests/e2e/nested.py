@@ -7,13 +7,14 @@ and no time to fetch them.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import pwd
 import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
+
+import why_missed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +104,7 @@ class Workspace:
             *targets,
         )
         seconds = time.monotonic() - start
-        with open(self._log, encoding="utf-8") as log:
-            return Build(_json_values(log.read()), stderr, seconds)
+        return Build(why_missed.read(self._log), stderr, seconds)
 
     def clean(self) -> None:
         """Deletes the outputs, and what Bazel knows of them."""
@@ -178,20 +178,3 @@ def _override(external: str, overrides: str, repository: str) -> str:
     with open(os.path.join(directory, "WORKSPACE"), "w", encoding="utf-8"):
         pass
     return directory
-
-
-def _json_values(text: str) -> list[dict]:
-    """Reads JSON values that follow each other without a separator."""
-    decoder = json.JSONDecoder()
-    values = []
-    at = 0
-    while (at := _skip_space(text, at)) < len(text):
-        value, at = decoder.raw_decode(text, at)
-        values.append(value)
-    return values
-
-
-def _skip_space(text: str, at: int) -> int:
-    while at < len(text) and text[at].isspace():
-        at += 1
-    return at
