@@ -27,8 +27,8 @@ import sys
 import tempfile
 import time
 
-_WORKSPACE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_SCRATCH = os.path.join(_WORKSPACE, "benchmarks", "scratch")
+WORKSPACE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SCRATCH = os.path.join(WORKSPACE, "benchmarks", "scratch")
 
 _BUILD = """\
 load("//rules:defs.bzl", "cc_torch_library", "torch_model")
@@ -62,25 +62,26 @@ with torch.no_grad():
 
 
 def _bazel(seed: int) -> float:
-    with open(os.path.join(_SCRATCH, "BUILD.bazel"), "w", encoding="utf-8") as file:
+    with open(os.path.join(SCRATCH, "BUILD.bazel"), "w", encoding="utf-8") as file:
         file.write(_BUILD.format(seed=seed))
-    return _timed(["./bazelw", "build", "//benchmarks/scratch:resnet"], os.environ)
+    return timed(["./bazelw", "build", "//benchmarks/scratch:resnet"], os.environ)
 
 
 def _aoti(python: str, seed: int) -> float:
     with tempfile.TemporaryDirectory() as directory:
         environment = os.environ | {
-            "PYTHONPATH": f"{_WORKSPACE}:{_WORKSPACE}/tools",
+            "PYTHONPATH": f"{WORKSPACE}:{WORKSPACE}/tools",
             "TORCHINDUCTOR_CACHE_DIR": os.path.join(directory, "cache"),
         }
         package = os.path.join(directory, "resnet.pt2")
-        return _timed([python, "-c", _AOTI, str(seed), package], environment)
+        return timed([python, "-c", _AOTI, str(seed), package], environment)
 
 
-def _timed(command: list[str], environment: os._Environ | dict) -> float:
+def timed(command: list[str], environment: os._Environ | dict) -> float:
+    """Runs a command in the workspace's root; returns the seconds that it took."""
     start = time.monotonic()
     result = subprocess.run(
-        command, cwd=_WORKSPACE, env=environment, capture_output=True, text=True
+        command, cwd=WORKSPACE, env=environment, capture_output=True, text=True
     )
     if result.returncode:
         sys.exit(f"{command[0]} failed:\n{result.stdout}\n{result.stderr}")
@@ -95,7 +96,7 @@ def _venv(directory: str) -> str:
             p for p in ("/usr/bin/python3.11", sys.executable) if os.path.exists(p)
         )
         subprocess.run([base, "-m", "venv", "--without-pip", directory], check=True)
-        lock = os.path.join(_WORKSPACE, "third_party", "python", "requirements.txt")
+        lock = os.path.join(WORKSPACE, "third_party", "python", "requirements.txt")
         subprocess.run(
             [
                 *(sys.executable, "-m", "pip", "--python", python),
@@ -114,7 +115,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         python = _venv(args.venv or os.path.join(temporary, "venv"))
-        os.makedirs(_SCRATCH, exist_ok=True)
+        os.makedirs(SCRATCH, exist_ok=True)
         try:
             print(
                 f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
@@ -130,7 +131,7 @@ def main() -> None:
                     f"bazel {times['bazel'][-1]:.1f} s, aoti {times['aoti'][-1]:.1f} s"
                 )
         finally:
-            shutil.rmtree(_SCRATCH, ignore_errors=True)
+            shutil.rmtree(SCRATCH, ignore_errors=True)
     medians = {name: statistics.median(values) for name, values in times.items()}
     print(f"median: bazel {medians['bazel']:.1f} s, aoti {medians['aoti']:.1f} s")
     print(f"ratio: {medians['bazel'] / medians['aoti']:.2f}")
