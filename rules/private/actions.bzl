@@ -3,11 +3,16 @@
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE")
 
-# Nothing of the machine that an action runs on may reach its outputs.
-_ENV = {
-    # Random initialisation takes other paths on other CPUs and thread counts.
+# Nothing of the machine that an action runs on may reach its outputs. Libraries pick
+# their code by the CPU, and sums and even sines come out differently: of ATen, libm,
+# MKL, numpy and OpenBLAS every CPU is given the same. //tests/target tries other CPUs.
+TOOL_ENV = {
     "ATEN_CPU_CAPABILITY": "default",
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4",
+    "MKL_CBWR": "COMPATIBLE",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3,X86_V4,AVX512_ICL,AVX512_SPR",
     "OMP_NUM_THREADS": "1",
+    "OPENBLAS_CORETYPE": "Nehalem",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONHASHSEED": "0",
     "PYTHONNOUSERSITE": "1",
@@ -73,7 +78,7 @@ def run_tool(
         arguments = [flags] + arguments,
         inputs = inputs,
         outputs = outputs,
-        env = _ENV,
+        env = TOOL_ENV,
         execution_requirements = _REQUIREMENTS | (_WORKER if toolchain.worker else {}),
         mnemonic = mnemonic,
         progress_message = progress_message,

@@ -75,8 +75,8 @@ _ATTRS = {
     ),
     "threads": attr.string(
         doc = "`openmp`: as many threads as `OMP_NUM_THREADS` or the machine that runs the model " +
-              "says; `none`: the calling thread alone; or a number, with which a model gives the " +
-              "same bits on machines of any size. Default: the flag " +
+              "says; `none`: the calling thread alone; or a number, for which loops are split " +
+              "alike on machines of any size. Default: the flag " +
               "`--@rules_torch//rules:threads`, and that by default `openmp`.",
     ),
     "_isas": attr.label(default = "//rules:isas", providers = [BuildSettingInfo]),

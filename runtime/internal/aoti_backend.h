@@ -78,8 +78,15 @@ class NoGrad {
 // while one of these is alive. 0: as many as before.
 class ThreadCount {
  public:
-  explicit ThreadCount(int threads) : before_(threads > 0 ? omp_get_max_threads() : 0) {
-    if (threads > 0) omp_set_num_threads(threads);
+  explicit ThreadCount(int threads) {
+    if (threads == 0) return;
+#if TORCH_FEATURE_VERSION >= TORCH_VERSION_2_10_0
+    // The first time that a thread asks libtorch, libtorch sets the number to MKL's.
+    std::uint32_t number = 0;
+    torch_get_num_threads(&number);
+#endif
+    before_ = omp_get_max_threads();
+    omp_set_num_threads(threads);
   }
   ~ThreadCount() {
     if (before_ > 0) omp_set_num_threads(before_);
@@ -88,7 +95,7 @@ class ThreadCount {
   ThreadCount& operator=(const ThreadCount&) = delete;
 
  private:
-  int before_;
+  int before_ = 0;
 };
 
 // The text of an exception. For a failed call of a shim AOTInductor has the call's

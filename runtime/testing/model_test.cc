@@ -79,7 +79,12 @@ class Tester {
       : api_(api), atol_(atol), rtol_(rtol) {}
 
   int Test(const std::vector<Case>& cases) {
-    std::printf("%s: %s\n", api_.name, api_.signature);
+    const StatusOr<Model> model = Model::Create(&api_);
+    if (!model.ok()) {
+      Fail("cannot create the model: " + model.status().message());
+      return 1;
+    }
+    std::printf("%s on %s: %s\n", api_.name, model->isa(), api_.signature);
     if (!Fits(cases)) return 1;
     RunAll("plain", cases, &Tester::Plain);
     RunAll("strided inputs", cases, &Tester::StridedInputs);

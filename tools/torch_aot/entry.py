@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from torch_aot import user_file
+from torch_aot import eager, user_file
 from torch_aot import weights as weights_lib
 from torch_aot.errors import (
     FULL_TRACE,
@@ -63,6 +63,7 @@ class Entry:
                 return plain
         return explained
 
+    @eager.portable()
     def load(self, weights: Mapping[str, torch.Tensor] | None, seed: int) -> Model:
         """Calls the entry function and loads the weights.
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+from torch_aot import eager
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
 from torch_aot.errors import UserError, fail, first_lines, innermost, user_frames
@@ -52,7 +53,7 @@ def make_cases(
     cases = []
     example = model.bind(model.inputs, "the example inputs")
     generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
+    with torch.no_grad(), eager.portable():
         for what, arguments in (
             *_declared(entry, model, example, signature),
             *_random(example, signature, count, seed, generator),

@@ -1,0 +1,24 @@
+"""Eager PyTorch that gives the same bits on every build machine.
+
+Weights are computed when a model is made, and reference outputs when it is tested.
+oneDNN and NNPACK choose algorithms by the CPU and its caches; what is left is ATen's own
+loops and MKL. rules/private/actions.bzl pins these, and libm, by environment variables,
+which are read too early to be set here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """Computes without what depends on the CPU, for a while."""
+    with (
+        torch.backends.mkldnn.flags(enabled=False),
+        torch.backends.nnpack.flags(enabled=False),
+    ):
+        yield
