@@ -69,7 +69,7 @@ class Workspace:
         ).removesuffix("/pip_torch/site-packages/torch/version.py")
         self.path = os.path.join(root, name)
         self._folder = os.path.join(self.path, folder)
-        self._environment = environment or {}
+        self._environment = dict(environment or {})
         self._output_base = os.path.join(root, f"{name}.output_base")
         self._log = os.path.join(root, f"{name}.log.json")
         shutil.copytree(
@@ -134,12 +134,14 @@ class Workspace:
         shutil.rmtree(self._output_base, ignore_errors=True)
 
     def _bazel(self, *arguments: str) -> str:
-        # bazelw keeps Bazel below the user's home, which a test does not have.
-        environment = (
-            os.environ
-            | {"HOME": pwd.getpwuid(os.getuid()).pw_dir}
-            | dict(self._environment)
-        )
+        environment = os.environ | {
+            # bazelw keeps Bazel below the user's home, which a test does not have.
+            "HOME": pwd.getpwuid(os.getuid()).pw_dir,
+            # Bazel takes the first compiler, and gcc finds its parts by its own path: in
+            # a sandbox /bin is no link to /usr/bin.
+            "PATH": f"/usr/bin:{os.environ['PATH']}",
+            **self._environment,
+        }
         for name in [
             n for n in environment if n.startswith(("TEST_", "RUNFILES", "JAVA"))
         ]:

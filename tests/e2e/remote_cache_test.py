@@ -65,7 +65,7 @@ class RemoteCacheTest(unittest.TestCase):
             "second",
             environment={
                 "LANG": "C.UTF-8",
-                "PATH": os.environ["PATH"] + ":/opt/another/bin",
+                "PATH": f"/usr/bin:{os.environ['PATH']}:/opt/another/bin",
                 "TZ": "Asia/Tokyo",
                 "USER": "another",
             },

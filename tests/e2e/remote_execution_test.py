@@ -10,20 +10,18 @@ import collections
 import os
 import unittest
 
-from tests.e2e import nested, remote_executor
+from tests.e2e import nested, outputs, remote_executor
 
 _TARGET = "//tests/e2e:remote_outputs"
-_PACKAGES = ("kernels", "models")
 _MNEMONICS = {
     *("TorchExport", "TorchCodegen", "TorchReference"),
     *("TritonCompile", "TritonLauncher", "PyBytecode"),
     *("CppCompile", "CppArchive", "CppLink", "CppRenameSymbols"),
 }
-_SUFFIXES = {"", ".a", ".bin", ".cc", ".h", ".json", ".o"}
+_SUFFIXES = {".a", ".cases", ".images", ".o", ".pt2"}
 
-# Each wheel once among the runfiles, of which every action gets a copy; and no links to
-# them here, where nothing runs.
-_FLAGS = ("--nolegacy_external_runfiles", "--nobuild_runfile_links")
+# No links to runfiles here, where nothing runs.
+_FLAGS = ("--nobuild_runfile_links",)
 
 _PROBE = """\
 genrule(
@@ -46,7 +44,7 @@ class RemoteExecutionTest(unittest.TestCase):
         root = os.environ["TEST_TMPDIR"]
         cls.stored = os.path.join(root, "stored")
         cls.executor = cls.enterClassContext(remote_executor.RemoteExecutor(cls.stored))
-        cls.workspace = nested.Workspace(root, environment=remote_executor.ENVIRONMENT)
+        cls.workspace = nested.Workspace(root)
         cls.addClassCleanup(cls.workspace.close)
         cls.flags = [*_FLAGS, f"--remote_executor={cls.executor.url}"]
         cls.build = cls.workspace.record(_TARGET, flags=cls.flags)
@@ -71,7 +69,7 @@ class RemoteExecutionTest(unittest.TestCase):
         build = self.workspace.record("//probe", flags=self.flags)
         self.assertEqual(["remote"], [spawn["runner"] for spawn in build.spawns])
         output = os.path.join(self.workspace.path, "bazel-bin/probe/probe.txt")
-        *seen, network = _read(output).decode().splitlines()
+        *seen, network = outputs.read(output).decode().splitlines()
         self.assertEqual(["/usr/bin", "HOME="], seen)
         self.assertNotEqual(os.readlink("/proc/self/ns/net"), network)
 
@@ -80,9 +78,7 @@ class RemoteExecutionTest(unittest.TestCase):
 
     def test_another_checkout_runs_nothing(self) -> None:
         root = os.path.join(os.environ["TEST_TMPDIR"], "another", "place")
-        second = nested.Workspace(
-            root, "second", environment=remote_executor.ENVIRONMENT
-        )
+        second = nested.Workspace(root, "second")
         self.addCleanup(second.close)
         flags = [*_FLAGS, f"--remote_cache={self.executor.url}"]
         build = second.record(_TARGET, flags=flags)
@@ -94,24 +90,10 @@ class RemoteExecutionTest(unittest.TestCase):
         self._assert_same_bytes(second)
 
     def _assert_same_bytes(self, workspace: nested.Workspace) -> None:
-        here = nested.runfile("rules_torch")
-        there = os.path.join(workspace.path, "bazel-bin")
-        names = [
-            os.path.relpath(os.path.join(folder, name), here)
-            for package in _PACKAGES
-            for folder, _, names in os.walk(os.path.join(here, package))
-            for name in names
-        ]
-        self.assertEqual(_SUFFIXES, {os.path.splitext(name)[1] for name in names})
-        contents = {name: _read(os.path.join(here, name)) for name in names}
-        size = sum(len(content) for content in contents.values())
-        print(f"comparing {len(names)} files, {size:,} bytes")
-        different = [
-            name
-            for name, content in sorted(contents.items())
-            if content != _read(os.path.join(there, name))
-        ]
-        self.assertEqual([], different)
+        made = outputs.Outputs.of("tests/e2e/remote_outputs", workspace)
+        self.assertLessEqual(_SUFFIXES, {os.path.splitext(n)[1] for n in made.here})
+        different = made.differences()
+        self.assertEqual([], different, "\n".join(["", *different]))
 
     @staticmethod
     def _mnemonics(build: nested.Build) -> collections.Counter[str]:
@@ -122,11 +104,6 @@ class RemoteExecutionTest(unittest.TestCase):
         runners = collections.Counter(spawn["runner"] for spawn in build.spawns)
         print(f"{what}: {build.seconds:.1f} s, {dict(runners)}")
         print(f"  {dict(cls._mnemonics(build))}")
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
 
 
 if __name__ == "__main__":

@@ -27,10 +27,6 @@ _MOUNTS = (
     sys.base_prefix,
 )
 
-# For the Bazel that uses the server. It takes the compiler from PATH, and gcc looks for
-# headers in `..` of where it is: of /bin, which is a link here and a folder there.
-ENVIRONMENT = {"PATH": f"/usr/bin:{os.environ['PATH']}"}
-
 
 class RemoteExecutor:
     """A running server; leaving `with` stops it and deletes what it stored.
