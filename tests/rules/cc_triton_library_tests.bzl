@@ -191,7 +191,7 @@ def _compile_arguments_impl(ctx):
             "--architecture=sm_90",
             "--tuning=tests/rules/kernels.tuning.json",
             "--import_path=tests/rules/helper",
-            "--out={}/tests/rules/kernels/{}.sm_90".format(bin_dir, name),
+            "--out={}/tests/rules/kernels/{}.sm_90.json".format(bin_dir, name),
         ]:
             assert_contains(env, action.argv, flag)
         declared = _flags(action, "--declaration=")
@@ -296,14 +296,14 @@ def _launcher_arguments_impl(ctx):
     env = analysistest.begin(ctx)
     action = action_of(env, "TritonLauncher")
     prefix = analysistest.target_bin_dir_path(env) + "/tests/rules/kernels"
-    asserts.equals(env, ["launcher", prefix + "/scale.sm_80", prefix + "/scale.sm_90"], action.argv[1:4])
+    asserts.equals(env, ["launcher", prefix + "/scale.sm_80.json", prefix + "/scale.sm_90.json"], action.argv[1:4])
     for flag in [
         "--label=//tests/rules:kernels",
         "--id=rtorch_tests_rules_kernels",
         "--name=Kernels",
         "--namespace=tests::rules",
         "--include=tests/rules/kernels.h",
-        "--out=" + prefix,
+        "--out=" + prefix + ".h",
     ]:
         assert_contains(env, action.argv, flag)
     return analysistest.end(env)

@@ -457,6 +457,19 @@ def test_a_copy_of_an_input_may_be_changed_in_place():
     text(forward, X)
 
 
+def test_modules_that_list_their_parameters_again(recwarn):
+    """nn.LSTM does, and export puts others into the list for a while."""
+    lstm = nn.LSTM(4, 3, batch_first=True)
+    program, signature = run(lstm, torch.randn(2, 5, 4))
+    assert [output.type for output in signature.outputs] == [
+        "float32[2, 5, 3]",
+        "float32[1, 2, 3]",
+        "float32[1, 2, 3]",
+    ]
+    assert sorted(program.state_dict) == sorted(lstm.state_dict())
+    assert not [w for w in recwarn if "_flat_weights" in str(w.message)]
+
+
 def test_buffers_may_be_changed_in_place():
     class Counter(nn.Module):
         def __init__(self):
