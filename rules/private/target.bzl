@@ -20,7 +20,8 @@ ISAS = {
         "-mamx-int8",
         "-DCPU_CAPABILITY_AVX512",
     ],
-    "aarch64": ["-DCPU_CAPABILITY_NEON", "-DAT_BUILD_ARM_VEC256_WITH_SLEEF"],
+    # Without SLEEF's vector functions: only torch's wheel for aarch64 declares them.
+    "aarch64": ["-DCPU_CAPABILITY_NEON"],
 }
 
 # By the name that the C++ toolchain has for the target CPU: each next one runs

@@ -17,8 +17,11 @@ import torch
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
     """Computes without what depends on the CPU, for a while."""
-    with (
-        torch.backends.mkldnn.flags(enabled=False),
-        torch.backends.nnpack.flags(enabled=False),
-    ):
-        yield
+    # torch.backends.mkldnn.flags() also sets TF32, and warns of that.
+    before = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False
+    try:
+        with torch.backends.nnpack.flags(enabled=False):
+            yield
+    finally:
+        torch.backends.mkldnn.enabled = before
