@@ -2,7 +2,7 @@
 // libraries for one. All are run in turn, so that what the machine does meanwhile
 // falls on all alike.
 //
-//   ./bazelw run -c opt //benchmarks/cpu:isas [-- ROUNDS]
+//   ./bazelw run //benchmarks/cpu:isas [-- ROUNDS]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
