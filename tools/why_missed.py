@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -64,7 +66,7 @@ def compare(one: list[Spawn], two: list[Spawn]) -> list[Difference]:
     for first, second in pairs:
         changed = [*_changed_inputs(first, second)]
         reasons = [
-            *_values("argument", _arguments(first), _arguments(second)),
+            *_arguments(first, second),
             *_values("variable", _variables(first), _variables(second)),
             *_values("platform", _platform(first), _platform(second)),
             *(f"input {path} {how}" for path, how in changed if path not in made),
@@ -83,8 +85,15 @@ def _describe(spawn: Spawn) -> str:
     return f"{spawn['mnemonic']} {spawn.get('targetLabel', '')} {outputs[0]}"
 
 
-def _arguments(spawn: Spawn) -> dict[str, str]:
-    return {str(i): value for i, value in enumerate(spawn.get("commandArgs", ()))}
+def _arguments(first: Spawn, second: Spawn) -> Iterator[str]:
+    one, two = (spawn.get("commandArgs", []) for spawn in (first, second))
+    matcher = difflib.SequenceMatcher(None, one, two, autojunk=False)
+    for _, i, i_end, j, j_end in matcher.get_opcodes():
+        before, after = one[i:i_end], two[j:j_end]
+        if before != after:
+            # One for another, as far as there are as many; the rest came or went.
+            for pair in itertools.zip_longest(before, after):
+                yield f"argument {_show(pair[0])}, then {_show(pair[1])}"
 
 
 def _variables(spawn: Spawn) -> dict[str, str]:

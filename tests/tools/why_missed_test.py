@@ -79,11 +79,21 @@ def test_inputs_arguments_and_platform(capsys, tmp_path):
     )
     _, text = report(capsys, tmp_path, [one], [two])
     assert text.splitlines()[1:-1] == [
-        "  argument 1: '--x=1', then '--x=2'",
+        "  argument '--x=1', then '--x=2'",
         "  platform OSFamily: none, then 'linux'",
         "  input model.pt2 has other content",
         "  input python3 is only in the first",
         "  input cc is only in the second",
+    ]
+
+
+def test_an_argument_in_the_middle(capsys, tmp_path):
+    one = spawn("m.o", commandArgs=["gcc", "-O1", "-c", "m.cc"])
+    two = spawn("m.o", commandArgs=["/bin/gcc", "-O1", "-DX", "-c", "m.cc"])
+    _, text = report(capsys, tmp_path, [one], [two])
+    assert text.splitlines()[1:-1] == [
+        "  argument 'gcc', then '/bin/gcc'",
+        "  argument none, then '-DX'",
     ]
 
 
