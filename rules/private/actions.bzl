@@ -20,8 +20,9 @@ TOOL_ENV = {
 }
 
 # Of what an action is told, only paths of Files have a configuration in them: with
-# --experimental_output_paths=strip one result does for -c opt and -c dbg.
-_REQUIREMENTS = {"supports-path-mapping": "1"}
+# --experimental_output_paths=strip one result does for -c opt and -c dbg. Bazel 7 maps a
+# worker's program as well, to a path where it is not.
+_PROCESS = {"supports-path-mapping": "1"}
 
 # See tools/torch_aot/worker.py.
 _WORKER = {
@@ -79,7 +80,7 @@ def run_tool(
         inputs = inputs,
         outputs = outputs,
         env = TOOL_ENV,
-        execution_requirements = _REQUIREMENTS | (_WORKER if toolchain.worker else {}),
+        execution_requirements = _WORKER if toolchain.worker else _PROCESS,
         mnemonic = mnemonic,
         progress_message = progress_message,
         toolchain = toolchain_type,
