@@ -11,6 +11,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping
 
@@ -160,6 +161,24 @@ class Workspace:
                 f"bazel {arguments[0]} failed:\n{result.stderr[-8000:]}"
             )
         return result.stderr
+
+
+def mounts() -> list[str]:
+    """What a sandbox gives to actions besides their inputs, as "source:target".
+
+    The compiler, Python's library and what both load; no home, no checkout and no
+    configuration of the machine's.
+    """
+    found: list[str] = []
+    for path in (
+        *("/usr", "/bin", "/lib", "/lib64", "/etc/alternatives"),
+        sys.base_prefix,
+    ):
+        inside = any(path.startswith(f"{other}/") or path == other for other in found)
+        if os.path.exists(path) and not inside:
+            found.append(path)
+    # A source must be no link, as Debian's /bin is.
+    return [f"{os.path.realpath(path)}:{path}" for path in found]
 
 
 def runfile(path: str) -> str:

@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 
 from tests.e2e import nested
@@ -15,17 +14,6 @@ _START_SECONDS = 20
 _STOP_SECONDS = 20
 # At once: an action has a copy of its inputs, which are 0.6 GB where torch is among them.
 _JOBS = 2
-
-# What actions find besides their inputs: the compiler, Python's library and what both
-# load. No home, no checkout, no configuration of the machine's, and no network.
-_MOUNTS = (
-    "/usr",
-    "/bin",
-    "/lib",
-    "/lib64",
-    "/etc/alternatives",
-    sys.base_prefix,
-)
 
 
 class RemoteExecutor:
@@ -60,7 +48,7 @@ class RemoteExecutor:
                 f"--buildbox-run={os.path.join(programs, 'buildbox-run')}",
                 f"--jobs={_JOBS}",
                 "--log-level=warning",
-                *(f"--runner-arg=--ro-bind-mount={mount}" for mount in _mounts()),
+                *(f"--runner-arg=--ro-bind-mount={mount}" for mount in nested.mounts()),
                 directory,
             ],
             # buildbox-run looks for bwrap on PATH.
@@ -107,17 +95,6 @@ class RemoteExecutor:
         except OSError:
             return False
         return True
-
-
-def _mounts() -> list[str]:
-    """What buildbox-run's --ro-bind-mount takes, source and target."""
-    mounts: list[str] = []
-    for path in _MOUNTS:
-        inside = any(path.startswith(f"{other}/") or path == other for other in mounts)
-        if os.path.exists(path) and not inside:
-            mounts.append(path)
-    # A source must be no link, as Debian's /bin is.
-    return [f"{os.path.realpath(path)}:{path}" for path in mounts]
 
 
 def _check(bwrap: str) -> None:

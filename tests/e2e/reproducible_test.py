@@ -13,16 +13,9 @@ import unittest
 
 from tests.e2e import nested, outputs
 
-# What an action sees beside its inputs: the compiler and Python.
-_MACHINE = ("/bin", "/etc/alternatives", "/lib", "/lib64", "/usr")
-
 _FLAGS = [
     "--experimental_use_hermetic_linux_sandbox",
-    *(
-        f"--sandbox_add_mount_pair={os.path.realpath(path)}:{path}"
-        for path in _MACHINE
-        if os.path.exists(path)
-    ),
+    *(f"--sandbox_add_mount_pair={mount}" for mount in nested.mounts()),
     "--nosandbox_default_allow_network",
     "--spawn_strategy=linux-sandbox",
     "--disk_cache=",
