@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -51,8 +52,12 @@ constexpr std::uint64_t Bits(int bit, Rest... rest) {
   return std::uint64_t{1} << bit | Bits(rest...);
 }
 
-// Linux lends AMX's tiles to a process that asks for them.
-bool MayUseTiles() {
+// Linux lends AMX's tiles to a process that asks for them, which then has larger signal
+// frames: only what uses tiles asks.
+bool Permitted(int rank) {
+  if (std::strcmp(kIsas[static_cast<std::size_t>(rank)], "x86-64-v4-amx") != 0) {
+    return true;
+  }
 #if defined(__linux__)
   constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
   constexpr int kTileData = 18;
@@ -82,8 +87,7 @@ int Level() {
   }
   // VNNI; AMX-BF16, AMX-TILE, AMX-INT8; AVX512_BF16; the state of tiles.
   if (!All(extended.ecx, Bits(11)) || !All(extended.edx, Bits(22, 24, 25)) ||
-      !All(Cpuid(7, 1).eax, Bits(5)) || !All(SavedState(), Bits(17, 18)) ||
-      !MayUseTiles()) {
+      !All(Cpuid(7, 1).eax, Bits(5)) || !All(SavedState(), Bits(17, 18))) {
     return 3;
   }
   return 4;
@@ -92,11 +96,13 @@ int Level() {
 #elif defined(__aarch64__)
 
 constexpr std::array<const char*, 1> kIsas = {"aarch64"};
+bool Permitted(int) { return true; }
 int Level() { return 1; }
 
 #else
 
 constexpr std::array<const char*, 0> kIsas = {};
+bool Permitted(int) { return true; }
 int Level() { return 0; }
 
 #endif
@@ -122,7 +128,7 @@ std::string Names(const Definition& definition) {
 bool CpuRuns(const char* isa) {
   static const int level = Level();
   const int rank = Rank(isa);
-  return rank >= 0 && rank < level;
+  return rank >= 0 && rank < level && Permitted(rank);
 }
 
 const Variant* PickVariant(const Definition& definition, const char* highest,
