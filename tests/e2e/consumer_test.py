@@ -1,4 +1,4 @@
-"""A workspace of a user's: the first model and kernel of the guides, word for word."""
+"""A workspace of a user's: what the guides have, word for word."""
 
 from __future__ import annotations
 
@@ -24,23 +24,33 @@ class ConsumerTest(unittest.TestCase):
         for guide, package, names in (
             ("README.md", "shop", ("rank.py", "BUILD.bazel", "main.cc")),
             ("docs/kernels.md", "maths", ("scale.py", "BUILD.bazel", "main.cc")),
+            ("docs/setup.md", "", ("WORKSPACE", ".bazelrc", "packages.bzl")),
+            ("docs/setup.md", "photos", ("patches.py", "BUILD.bazel")),
         ):
             blocks = re.findall(
-                r"```(?:python|starlark|cpp)\n(.*?)```", self._read(guide), re.DOTALL
+                r"^```(?:python|starlark|cpp)?\n(.*?)^```",
+                self._read(guide),
+                re.DOTALL | re.MULTILINE,
             )
             for name in names:
                 path = os.path.join("tests/e2e/consumer", package, name)
-                self.assertIn(self._read(path), blocks, path)
+                # The consumer lies in what a user has in third_party/.
+                text = self._read(path).replace("../../..", "third_party/rules_torch")
+                self.assertIn(text, blocks, path)
 
     def _read(self, path: str) -> str:
         with open(os.path.join(self.workspace.path, path), encoding="utf-8") as file:
             return file.read()
 
     def test_it_builds_and_runs(self) -> None:
-        self.workspace.build("//shop:main", "//shop:rank_test")
+        self.workspace.build("//shop:main")
+        self.workspace.test("//shop:rank_test")
         numbers = self.workspace.run("//shop:main").split()
         self.assertEqual(2, len(numbers))
         self.assertNotEqual(float(numbers[0]), float(numbers[1]))
+
+    def test_a_model_uses_packages_and_weights_of_a_hub_of_the_users(self) -> None:
+        self.workspace.test("//photos:patches_test")
 
     def test_its_kernel_builds_and_runs(self) -> None:
         self.workspace.build("//maths:main")

@@ -107,6 +107,10 @@ class Workspace:
         seconds = time.monotonic() - start
         return Build(why_missed.read(self._log), stderr, seconds)
 
+    def test(self, *targets: str) -> None:
+        """Builds and runs tests, which must pass."""
+        self._bazel("test", "--noshow_progress", *self._flags, *targets)
+
     def clean(self) -> None:
         """Deletes the outputs, and what Bazel knows of them."""
         self._bazel("clean")
