@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from torch_aot import isa as isa_lib
+from torch_aot import upstream
 from torch_aot.errors import (
     Frame,
     UserError,
@@ -123,12 +124,8 @@ def _generate(
     source: str,
 ) -> Generated:
     """Generates the C++ for one instruction set."""
-    import torch._inductor.codecache as codecache
-    from torch._inductor import aot_compile
-
     name = f"{name}_{re.sub('[^a-z0-9]', '_', isa)}"
     args, kwargs = program.example_inputs
-    compile_method = codecache.AotCodeCompiler.__dict__["compile"]
 
     def intercept(
         cls: type,
@@ -142,29 +139,28 @@ def _generate(
         _reject_mutated_inputs(graph, source)
         raise _Stop(_collect(graph, wrapper_code, kernel_code, name, isa, threads))
 
-    try:
-        codecache.AotCodeCompiler.compile = classmethod(intercept)
-        # Inductor writes caches; nothing of them is kept or shared.
-        with (
-            tempfile.TemporaryDirectory() as cache,
-            _environment(TORCHINDUCTOR_CACHE_DIR=cache),
-            isa_lib.pinned(isa),
-            torch.no_grad(),
-        ):
-            aot_compile(
+    # Inductor writes caches; nothing of them is kept or shared.
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        _environment(TORCHINDUCTOR_CACHE_DIR=cache),
+        upstream.mended(
+            *upstream.vector_isa(isa_lib.ISAS[isa]), upstream.code_compiler(intercept)
+        ),
+        torch.no_grad(),
+    ):
+        try:
+            upstream.aot_compile(
                 program.module(check_guards=False),
                 args,
                 kwargs,
                 options=_options(name, threads),
             )
-    except Exception as error:
-        # Inductor wraps what is raised below it.
-        for current in chain(error):
-            if isinstance(current, _Stop):
-                return current.generated
-        raise explain(error, source) from error
-    finally:
-        codecache.AotCodeCompiler.compile = compile_method
+        except Exception as error:
+            # Inductor wraps what is raised below it.
+            for current in chain(error):
+                if isinstance(current, _Stop):
+                    return current.generated
+            raise explain(error, source) from error
     raise AssertionError("AOTInductor did not reach its code compiler")
 
 

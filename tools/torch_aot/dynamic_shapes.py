@@ -6,16 +6,16 @@ import dataclasses
 import re
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import sympy
 import torch
-from torch.export import dynamic_shapes as lib
-from torch.utils import _pytree as pytree
 
+from torch_aot import upstream
 from torch_aot.errors import Frame, UserError, error_at, fail, first_lines, is_user_file
 from torch_aot.model import Model
+from torch_aot.upstream import pytree
 
 # Inputs' dynamic dimensions: by position, what the user gave for each.
 Shape = dict[int, Any]
@@ -50,9 +50,9 @@ def check(
             where=model.where,
             fix=_STRUCTURE_FIX,
         )
-    combined: Any = lib._combine_args(model.module, args, kwargs)
+    combined: Any = upstream.combine_args(model.module, args, kwargs)
     try:
-        lib._check_dynamic_shapes(combined, shapes)
+        upstream.check_dynamic_shapes(combined, shapes)
     except Exception as error:
         raise _explain_structure(error, model.where) from error
     flat = _flatten(combined, shapes)
@@ -78,7 +78,7 @@ def _flatten(combined: Any, shapes: Any) -> list[Shape]:
         return flat
     if isinstance(shapes, list | tuple):
         combined = type(shapes)(combined.values())
-    lib._tree_map_with_path(collect, combined, shapes, tree_name="inputs")
+    upstream.tree_map_with_path(collect, combined, shapes, tree_name="inputs")
     return flat
 
 
@@ -240,26 +240,19 @@ class SizeWatch:
         self._env: Any = None
 
     def __enter__(self) -> Self:
-        from torch.fx.experimental.symbolic_shapes import ShapeEnv
-
-        original = self._original = getattr(ShapeEnv, "_get_user_frame", None)
-
-        def user_frame(env: Any) -> types.FrameType | None:
+        def user_frame(env: Any, original: Callable[[Any], Any]) -> Any:
             self._env = env
             frame: types.FrameType | None = sys._getframe()
             while frame and not is_user_file(frame.f_code.co_filename):
                 frame = frame.f_back
             return frame or original(env)
 
-        if original:
-            ShapeEnv._get_user_frame = user_frame
+        self._patched = upstream.patched(upstream.user_frame(user_frame))
+        self._patched.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        from torch.fx.experimental.symbolic_shapes import ShapeEnv
-
-        if self._original:
-            ShapeEnv._get_user_frame = self._original
+    def __exit__(self, *error: Any) -> None:
+        self._patched.__exit__(*error)
 
     def explain(self, error: Exception, where: str) -> UserError | None:
         """Explains a violation of the declared shapes.

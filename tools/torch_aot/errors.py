@@ -496,18 +496,11 @@ def _into_loop_body(stack: Sequence[Frame], text: str) -> Sequence[Frame]:
 
 
 def _is_data_dependent(error: BaseException) -> bool:
-    import torch
-    from torch._subclasses import fake_tensor
-    from torch.fx.experimental import symbolic_shapes
+    from torch_aot import upstream  # not above: kernels are compiled without torch
 
-    if isinstance(error, torch._dynamo.exc.TorchDynamoException):
+    if isinstance(error, upstream.DynamoError):
         return "Data-dependent" in str(error)
-    return isinstance(
-        error,
-        symbolic_shapes.GuardOnDataDependentSymNode
-        | fake_tensor.DataDependentOutputException
-        | fake_tensor.DynamicOutputShapeException,
-    )
+    return isinstance(error, upstream.DATA_DEPENDENT)
 
 
 # By the kind of statement: what depends on data, and what to do instead.

@@ -15,10 +15,8 @@ from typing import Any
 
 import sympy
 import torch
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils import _pytree as pytree
 
-from torch_aot import dynamic_shapes, graph_checks
+from torch_aot import dynamic_shapes, graph_checks, upstream
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
 from torch_aot.errors import (
@@ -31,6 +29,7 @@ from torch_aot.errors import (
     shorten_path,
 )
 from torch_aot.model import Model
+from torch_aot.upstream import pytree
 
 _CPP_KEYWORDS = frozenset(
     """alignas alignof and and_eq asm auto bitand bitor bool break case catch char
@@ -185,7 +184,9 @@ def _reject_lost_state(model: Model, caught: Sequence[warnings.WarningMessage]) 
         for path, value in values.items():
             where = _assignment(model.module, path) or model.where
             # torch.export puts old values back, and leaves new attributes fake.
-            if isinstance(value, torch.Tensor) and not isinstance(value, FakeTensor):
+            if isinstance(value, torch.Tensor) and not isinstance(
+                value, upstream.FakeTensor
+            ):
                 fail(
                     f"forward() assigns {path}, so that a later call would see it; compiled "
                     "models keep only buffers from call to call",

@@ -13,6 +13,7 @@ import torch
 from torch.export.graph_signature import InputKind
 from torch.fx import GraphModule, Node
 
+from torch_aot import upstream
 from torch_aot.errors import (
     UserError,
     branch_frame,
@@ -35,9 +36,7 @@ _BRANCHES = {
 }
 
 # Of PyTorch's own operators: this is run before any code of the user's.
-_NAMESPACES = {
-    name.partition("::")[0] for name in torch._C._dispatch_get_all_op_names()
-}
+_NAMESPACES = {name.partition("::")[0] for name in upstream.operator_names()}
 
 
 def check(
@@ -98,7 +97,7 @@ class _Effects:
             name = getattr(node.target, "__name__", "")
             if name in _BRANCHES:
                 self._check_branches(module, node, name, where)
-            elif isinstance(node.target, torch._ops.OpOverload):
+            elif isinstance(node.target, upstream.OpOverload):
                 _check_operator(node, where)
                 self._apply(node, node.target._schema)
             elif name == "getitem":

@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
 from torch_aot import eager
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
 from torch_aot.errors import UserError, fail, first_lines, innermost, user_frames
 from torch_aot.model import Model
+from torch_aot.upstream import pytree
 
 # forward's positional and keyword arguments.
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
