@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from torch_aot import isa as isa_lib
-from torch_aot import upstream
+from torch_aot import kernel_checks, upstream
 from torch_aot.errors import (
     Frame,
     UserError,
@@ -144,7 +144,9 @@ def _generate(
         tempfile.TemporaryDirectory() as cache,
         _environment(TORCHINDUCTOR_CACHE_DIR=cache),
         upstream.mended(
-            *upstream.vector_isa(isa_lib.ISAS[isa]), upstream.code_compiler(intercept)
+            *kernel_checks.patches(),
+            *upstream.vector_isa(isa_lib.ISAS[isa]),
+            upstream.code_compiler(intercept),
         ),
         torch.no_grad(),
     ):
@@ -206,9 +208,7 @@ def _collect(
         flags=re.MULTILINE,
     ).replace(f"AOTInductorModel{name}", "AOTInductorModel")
     constants = [key for key in graph.constants if key not in graph.folded_constants]
-    variant = Variant(
-        name, rename(wrapper), _serialise_checked_kernels(rename(kernels))
-    )
+    variant = Variant(name, rename(wrapper), rename(kernels))
     return Generated(
         variants={isa: variant},
         threads=threads,
@@ -219,22 +219,6 @@ def _collect(
         fallback_operators=tuple(
             sorted(set(re.findall(r"\baoti_torch_cpu_(\w+)\(", wrapper)))
         ),
-    )
-
-
-def _serialise_checked_kernels(kernels: str) -> str:
-    """Takes OpenMP out of the kernels that can throw.
-
-    A kernel that indexes by data (an embedding) checks the index and throws. An
-    exception that leaves an OpenMP region ends the process; from serial code it
-    reaches Run, which returns it.
-    """
-    start = "#include <torch/csrc/inductor/cpp_prefix.h>"
-    return start.join(
-        re.sub(r"^ *#pragma omp .*\n", "", part, flags=re.MULTILINE)
-        if "AOTI_TORCH_CHECK(" in part
-        else part
-        for part in kernels.split(start)
     )
 
 
