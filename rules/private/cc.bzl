@@ -1,6 +1,6 @@
 """The C++ toolchain, and libraries made of objects, for the rules that generate C++."""
 
-load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain")
+load("@rules_cc//cc:find_cc_toolchain.bzl", "CC_TOOLCHAIN_TYPE", "find_cc_toolchain")
 load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 
 def configure_cc(ctx):
@@ -51,7 +51,9 @@ def archive(ctx, *, toolchain, features, objects, linking_contexts, alwayslink =
     return context, [file for file in [library.static_library, library.pic_static_library] if file]
 
 # Objects are parts of a program: of two weak functions of one name the linker takes
-# either, for all callers.
+# either, for all callers. Of two section groups of one name it drops one, whatever the
+# functions in it are called; constructors have a group that no function is named after.
+# Out of their groups the sections stay.
 _RENAME_WEAK_SYMBOLS = """\
 set -euo pipefail
 "$1" --defined-only -P "$3" | while read -r name type _; do
@@ -59,7 +61,7 @@ set -euo pipefail
     [WVu]) echo "$name $name$5" ;;
   esac
 done > "$4.symbols"
-"$2" --redefine-syms="$4.symbols" "$3" "$4"
+"$2" --redefine-syms="$4.symbols" --remove-section=.group "$3" "$4"
 rm "$4.symbols"
 """
 
@@ -91,6 +93,7 @@ def rename_weak_symbols(ctx, *, toolchain, objects, suffix):
             outputs = [renamed],
             mnemonic = "CppRenameSymbols",
             progress_message = "Renaming weak symbols of %{input}",
+            toolchain = CC_TOOLCHAIN_TYPE,
         )
         return renamed
 
