@@ -9,7 +9,7 @@ load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE", "RUNTIME_TOOLCHAIN_TYP
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:cc.bzl", "archive", "configure_cc", "rename_weak_symbols")
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
-load("//rules/private:names.bzl", "camel_case", "label_text", "model_id", "package_namespace")
+load("//rules/private:names.bzl", "cpp_class", "cpp_namespace", "label_text", "model_id")
 load("//rules/private:target.bzl", "ISAS", "resolve_isas", "resolve_threads")
 
 _DOC = """Compiles an exported model into a C++ library with a typed header.
@@ -61,11 +61,12 @@ _ATTRS = {
     ),
     "class_name": attr.string(
         doc = "Name of the generated class. Default: the target's name in CamelCase; " +
-              "`Model` comes before a leading digit.",
+              "`Model` comes before a leading digit. A target called `run` has to set it: the class has " +
+              "members of its own.",
     ),
     "namespace": attr.string(
         doc = "C++ namespace of the generated class, such as `a::b`. Default: the package's path, " +
-              "`a/b-c` giving `a::b_c`; `models` for the root package.",
+              "`a/b-c` giving `a::b_c`, `asm` giving `asm_`; `models` for the root package.",
     ),
     "isas": attr.string_list(
         doc = "Instruction sets to generate and compile kernels for: {}. Default: the flag ".format(
@@ -108,8 +109,8 @@ def _generate(ctx, *, id, isas, threads):
     args.add_all([model.program, model.signature])
     args.add(label_text(ctx.label), format = "--label=%s")
     args.add(id, format = "--id=%s")
-    args.add(ctx.attr.class_name or camel_case(ctx.label.name), format = "--class=%s")
-    args.add(ctx.attr.namespace or package_namespace(ctx.label.package), format = "--namespace=%s")
+    args.add(cpp_class(ctx.label, ctx.attr.class_name), format = "--class=%s")
+    args.add(cpp_namespace(ctx.label, ctx.attr.namespace), format = "--namespace=%s")
     args.add(include, format = "--include=%s")
     args.add_all(isas, format_each = "--isa=%s")
     args.add(threads, format = "--threads=%s")

@@ -9,7 +9,7 @@ load("//rules:toolchains.bzl", "TRITON_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:cc.bzl", "archive", "configure_cc")
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
-load("//rules/private:names.bzl", "camel_case", "label_text", "model_id", "package_namespace")
+load("//rules/private:names.bzl", "camel_case", "cpp_namespace", "label_text", "model_id")
 load("//rules/private:python.bzl", "add_import_paths")
 
 _DOC = """Compiles Triton kernels into a C++ library that launches them.
@@ -65,7 +65,7 @@ _ATTRS = {
     ),
     "namespace": attr.string(
         doc = "C++ namespace of the functions, such as `a::b`. Default: the package's path, " +
-              "`a/b-c` giving `a::b_c`; `models` for the root package.",
+              "`a/b-c` giving `a::b_c`, `asm` giving `asm_`; `models` for the root package.",
     ),
     "_architectures": attr.label(default = "//rules:gpu_architectures", providers = [BuildSettingInfo]),
     "_line_info": attr.label(default = "//rules:gpu_line_info", providers = [BuildSettingInfo]),
@@ -137,7 +137,7 @@ def _generate(ctx, compiled, architectures):
     args.add(label_text(ctx.label), format = "--label=%s")
     args.add(id, format = "--id=%s")
     args.add(camel_case(ctx.label.name), format = "--name=%s")
-    args.add(ctx.attr.namespace or package_namespace(ctx.label.package), format = "--namespace=%s")
+    args.add(cpp_namespace(ctx.label, ctx.attr.namespace), format = "--namespace=%s")
     args.add(include, format = "--include=%s")
     args.add(outputs[".h"], format = "--out=%s")
     run_tool(

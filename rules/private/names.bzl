@@ -1,4 +1,6 @@
-"""Names in generated code, from labels."""
+"""Names in generated code, from labels and attributes."""
+
+load("//rules/private:cpp_names.bzl", "GLOBALS", "KEYWORDS", "MACROS", "MEMBERS")
 
 def model_id(label):
     """A C identifier that no other label has.
@@ -47,7 +49,7 @@ def camel_case(name):
     return text if text and not text[0].isdigit() else "Model" + text
 
 def package_namespace(package):
-    """`a/b` gives `a::b`, the root package `models`.
+    """`a/b` gives `a::b`, the root package `models`; what C++ has for itself gets a `_`.
 
     Args:
       package: string; a package's path.
@@ -56,7 +58,80 @@ def package_namespace(package):
       string; a C++ namespace.
     """
     parts = ["_".join(_words(part)) for part in package.split("/") if part]
-    return "::".join([_identifier(part) for part in parts if part]) or "models"
+    namespace = []
+    for part in [part for part in parts if part]:
+        if part[0].isdigit():
+            part = "_" + part
+        problem = _part_problem(part, is_global = not namespace)
+        namespace.append(part + "_" if problem else part)
+    return "::".join(namespace) or "models"
+
+def cpp_class(label, given):
+    """What the class of a model is called; fails if C++ cannot call it that.
+
+    Args:
+      label: Label; the target.
+      given: string; the attribute `class_name`.
+
+    Returns:
+      string; a C++ identifier.
+    """
+    name = given or camel_case(label.name)
+    problem = class_problem(name)
+    if problem and not given:
+        fail("the class of {} would be called '{}', {}; set class_name, to '{}Model' for example".format(
+            label_text(label),
+            name,
+            problem,
+            camel_case(label.name),
+        ))
+    if problem:
+        fail("'{}' is {}; choose another name, like 'Resnet'".format(name, problem), attr = "class_name")
+    return name
+
+def cpp_namespace(label, given):
+    """The namespace of what is generated; fails if C++ cannot have it.
+
+    Args:
+      label: Label; the target.
+      given: string; the attribute `namespace`.
+
+    Returns:
+      string; a C++ namespace.
+    """
+    problem = namespace_problem(given) if given else None
+    if problem:
+        fail("'{}' has {}; choose another name, like 'acme::vision'".format(given, problem), attr = "namespace")
+    return given or package_namespace(label.package)
+
+def class_problem(name):
+    """Why a model's class cannot have a name.
+
+    Args:
+      name: string.
+
+    Returns:
+      string, "a C++ keyword", or None.
+    """
+    if name in _names(MEMBERS):
+        return "the name of one of its members"
+    return _word_problem(name)
+
+def namespace_problem(namespace):
+    """Why generated code cannot be in a namespace.
+
+    Args:
+      namespace: string; `a::b`.
+
+    Returns:
+      string, "`asm`, a C++ keyword", or None.
+    """
+    parts = namespace.split("::")
+    for i, part in enumerate(parts):
+        problem = _part_problem(part, is_global = i == 0)
+        if problem:
+            return "`{}`, {}".format(part, problem)
+    return None
 
 def label_text(label):
     """A label as people write it: `//models:resnet`, `@repository//models:resnet`.
@@ -69,18 +144,23 @@ def label_text(label):
     """
     return str(label) if label.workspace_name else str(label).lstrip("@")
 
-# Those that are plausible names of a directory.
-_KEYWORDS = (
-    "auto bool break case char class const continue default delete do double else enum " +
-    "explicit export extern float for friend goto if inline int long namespace new " +
-    "operator private protected public register return short signed static struct " +
-    "switch template this throw try typedef union unsigned using virtual void volatile while"
-).split(" ")
+def _names(text):
+    return [name for line in text.splitlines() for name in line.split(" ") if name]
 
-def _identifier(word):
-    if word[0].isdigit():
-        return "_" + word
-    return word + "_" if word in _KEYWORDS else word
+def _word_problem(word):
+    if not word or word[0].isdigit() or [c for c in word.elems() if not (c.isalnum() or c == "_")]:
+        return "no C++ identifier"
+    if word in _names(KEYWORDS):
+        return "a C++ keyword"
+    if word in _names(MACROS):
+        return "a macro of the compiler's or of C's headers"
+    return None
+
+def _part_problem(word, is_global):
+    # `std` is looked up from within, wherever a namespace of that name is.
+    if word == "std" or (is_global and word in _names(GLOBALS)):
+        return "a name that C's, C++'s or rules_torch's headers have"
+    return _word_problem(word)
 
 def _words(text):
     spaced = "".join([c if c.isalnum() else " " for c in text.elems()])

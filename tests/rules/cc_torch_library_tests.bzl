@@ -456,6 +456,14 @@ _features_test = analysistest.make(_features_impl)
 # Only an exported model can be compiled.
 _not_a_model_test = failure_test("does not have mandatory providers: 'TorchModelInfo'")
 
+# What C++ cannot call a class or a namespace is told before anything is compiled.
+_class_of_a_member_test = failure_test(
+    "the class of //tests/rules:run would be called 'Run', the name of one of its members; " +
+    "set class_name, to 'RunModel' for example",
+)
+_class_of_a_keyword_test = failure_test("attribute class_name: 'register' is a C++ keyword; choose another name")
+_namespace_of_a_macro_test = failure_test("attribute namespace: 'acme::unix' has `unix`, a macro of the compiler's")
+
 # A misspelt flag does not mean the default.
 _unknown_isa_test = failure_test("unknown instruction set 'pentium'", {ISAS: ["pentium"]})
 
@@ -489,11 +497,30 @@ def cc_torch_library_test_suite(name):
         tags = ["manual"],
     )
     cc_torch_library(
+        name = "run",
+        model = ":model",
+        tags = ["manual"],
+    )
+    cc_torch_library(
+        name = "class_of_a_keyword",
+        class_name = "register",
+        model = ":model",
+        tags = ["manual"],
+    )
+    cc_torch_library(
+        name = "namespace_of_a_macro",
+        model = ":model",
+        namespace = "acme::unix",
+        tags = ["manual"],
+    )
+    cc_torch_library(
         name = "library_of_no_model",
         model = ":cc",
         tags = ["manual"],
     )
     suite(name, {
+        "cc_torch_library_class_of_a_keyword_test": (_class_of_a_keyword_test, ":class_of_a_keyword"),
+        "cc_torch_library_class_of_a_member_test": (_class_of_a_member_test, ":run"),
         "cc_torch_library_codegen_arguments_test": (_codegen_arguments_test, ":library"),
         "cc_torch_library_codegen_environment_test": (_codegen_environment_test, ":library"),
         "cc_torch_library_codegen_full_trace_test": (_codegen_full_trace_test, ":library"),
@@ -509,6 +536,7 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_isas_by_flag_test": (_isas_by_flag_test, ":library"),
         "cc_torch_library_linked_statically_test": (_linked_statically_test, ":library"),
         "cc_torch_library_links_the_runtime_test": (_links_the_runtime_test, ":library"),
+        "cc_torch_library_namespace_of_a_macro_test": (_namespace_of_a_macro_test, ":namespace_of_a_macro"),
         "cc_torch_library_not_a_model_test": (_not_a_model_test, ":library_of_no_model"),
         "cc_torch_library_one_copy_of_weights_test": (_one_copy_of_weights_test, ":v4_library"),
         "cc_torch_library_optimised_in_fastbuild_test": (_optimised_in_fastbuild_test, ":library"),

@@ -336,6 +336,9 @@ _images_input_test = analysistest.make(_images_input_impl)
 
 _not_kernels_test = failure_test("does not have mandatory providers: 'TritonInfo'")
 
+# What C++ cannot call a namespace is told before anything is compiled.
+_namespace_of_a_keyword_test = failure_test("attribute namespace: 'gpu::export' has `export`, a C++ keyword")
+
 def cc_triton_library_test_suite(name):
     """Declares the tests of cc_triton_library.
 
@@ -354,6 +357,13 @@ def cc_triton_library_test_suite(name):
         kernels = kernels,
         library = ":kernels_py",
         namespace = "acme::gpu",
+        tags = ["manual"],
+    )
+    cc_triton_library(
+        name = "namespace_of_a_keyword",
+        kernels = kernels,
+        library = ":kernels_py",
+        namespace = "gpu::export",
         tags = ["manual"],
     )
     cc_triton_library(
@@ -386,6 +396,7 @@ def cc_triton_library_test_suite(name):
         "cc_triton_library_line_info_test": (_line_info_test, ":kernels"),
         "cc_triton_library_linked_statically_test": (_linked_statically_test, ":kernels"),
         "cc_triton_library_links_test": (_links_test, ":kernels"),
+        "cc_triton_library_namespace_of_a_keyword_test": (_namespace_of_a_keyword_test, ":namespace_of_a_keyword"),
         "cc_triton_library_namespace_test": (_namespace_test, ":named_kernels"),
         "cc_triton_library_not_kernels_test": (_not_kernels_test, ":library_of_no_kernels"),
         "cc_triton_library_output_groups_test": (_output_groups_test, ":kernels"),

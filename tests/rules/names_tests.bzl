@@ -3,7 +3,14 @@
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
 
 # buildifier: disable=bzl-visibility
-load("//rules/private:names.bzl", "camel_case", "model_id", "package_namespace")
+load(
+    "//rules/private:names.bzl",
+    "camel_case",
+    "class_problem",
+    "model_id",
+    "namespace_problem",
+    "package_namespace",
+)
 
 # ---- model_id.
 
@@ -122,12 +129,59 @@ def _package_namespace_impl(ctx):
         "a-b/c.d": "a_b::c_d",
         "a/b": "a::b",
         "a_b": "a_b",
+        "asm": "asm_",
+        "co_await/requires": "co_await_::requires_",
+        "linux/errno": "linux_::errno_",
         "models": "models",
+        "random/random": "random_::random",
+        "rules_torch": "rules_torch_",
+        "std/a/std": "std_::a::std_",
     }.items():
         asserts.equals(env, namespace, package_namespace(package), package)
     return unittest.end(env)
 
 _package_namespace_test = unittest.make(_package_namespace_impl)
+
+def _class_problem_impl(ctx):
+    """What would not compile is told at analysis; what would is not refused."""
+    env = unittest.begin(ctx)
+    for name, problem in {
+        "1st": "no C++ identifier",
+        "Buffers": "the name of one of its members",
+        "EOF": "a macro of the compiler's or of C's headers",
+        "Run": "the name of one of its members",
+        "a b": "no C++ identifier",
+        "a::B": "no C++ identifier",
+        "char8_t": "a C++ keyword",
+        "isa": "the name of one of its members",
+    }.items():
+        asserts.equals(env, problem, class_problem(name), name)
+    for name in ["Class", "Linux", "Model", "Random", "Runs", "run", "Std", "_Net", "net2"]:
+        asserts.equals(env, None, class_problem(name), name)
+    return unittest.end(env)
+
+_class_problem_test = unittest.make(_class_problem_impl)
+
+def _namespace_problem_impl(ctx):
+    """What would not compile is told at analysis; what would is not refused."""
+    env = unittest.begin(ctx)
+    taken = "a name that C's, C++'s or rules_torch's headers have"
+    for namespace, problem in {
+        "::a": "``, no C++ identifier",
+        "a-b": "`a-b`, no C++ identifier",
+        "a::": "``, no C++ identifier",
+        "a::linux": "`linux`, a macro of the compiler's or of C's headers",
+        "a::new": "`new`, a C++ keyword",
+        "a::std": "`std`, " + taken,
+        "a:b": "`a:b`, no C++ identifier",
+        "random": "`random`, " + taken,
+    }.items():
+        asserts.equals(env, problem, namespace_problem(namespace), namespace)
+    for namespace in ["a", "a::b_2::c", "a::random", "models"]:
+        asserts.equals(env, None, namespace_problem(namespace), namespace)
+    return unittest.end(env)
+
+_namespace_problem_test = unittest.make(_namespace_problem_impl)
 
 def names_test_suite(name):
     """Declares the tests of names.bzl.
@@ -137,9 +191,11 @@ def names_test_suite(name):
     """
     tests = {
         "names_camel_case_test": _camel_case_test,
+        "names_class_problem_test": _class_problem_test,
         "names_model_id_is_an_identifier_test": _model_id_is_an_identifier_test,
         "names_model_id_is_injective_test": _model_id_is_injective_test,
         "names_model_id_test": _model_id_test,
+        "names_namespace_problem_test": _namespace_problem_test,
         "names_package_namespace_test": _package_namespace_test,
     }
     for test, rule in tests.items():

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from torch_aot import isa
+from torch_aot import cpp_names, isa
 
 MODEL = """
     import torch
@@ -50,6 +50,14 @@ def generate(write, tool, tmp_path):
         return files
 
     return generate
+
+
+def test_members_of_the_class_are_those_that_rules_know(generate):
+    """The rules refuse a class that is called as one of its members is."""
+    header = generate("--isa=x86-64-v3")["h"].decode()
+    body = header.partition("class M {\n")[2].partition("\n};\n")[0]
+    members = re.findall(r"(?m)^  (?!//)\S.*?\b(\w+)(?: \{$|\(|;)", body)
+    assert sorted({*members} - {"M"}) == sorted(cpp_names.MEMBERS.split())
 
 
 def test_variants_are_those_of_libraries_for_one(generate):

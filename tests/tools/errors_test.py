@@ -315,6 +315,14 @@ EXPECTED = {
             "the name 'class' in output_names is a C++ keyword",
             "another name",
         ),
+        "macro": (
+            "the name 'unix' in input_names is a macro of the compiler's",
+            "another name",
+        ),
+        "own_struct": (
+            "the name 'Buffers' in output_names is the name of that struct",
+            "another name",
+        ),
         "not_an_identifier": (
             "the name 'top-1' in output_names is not a C++ identifier",
             "another name",

@@ -155,6 +155,25 @@ def test_names_that_cpp_cannot_have_are_mended():
     ]
 
 
+def test_names_that_are_taken_are_mended():
+    def forward(linux, co_await, Inputs, Outputs):
+        names = ("errno", "char8_t", "Inputs", "Outputs", "Buffers")
+        return {
+            name: linux + co_await + Inputs * Outputs + i
+            for i, name in enumerate(names)
+        }
+
+    signature = run(forward, X, X, X, X)[1]
+    assert names(signature.inputs) == ["linux_", "co_await_", "Inputs_", "Outputs"]
+    assert names(signature.outputs) == [
+        "errno_",
+        "char8_t_",
+        "Inputs",
+        "Outputs_",
+        "Buffers_",
+    ]
+
+
 def test_names_of_outputs():
     assert names(run(lambda x: x + 1, X)[1].outputs) == ["output"]
     assert names(run(lambda x: (x + 1, [x, x - 1]), X)[1].outputs) == [

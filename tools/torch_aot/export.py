@@ -16,7 +16,7 @@ from typing import Any
 import sympy
 import torch
 
-from torch_aot import dynamic_shapes, graph_checks, upstream
+from torch_aot import cpp_names, dynamic_shapes, graph_checks, upstream
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
 from torch_aot.errors import (
@@ -31,17 +31,8 @@ from torch_aot.errors import (
 from torch_aot.model import Model
 from torch_aot.upstream import pytree
 
-_CPP_KEYWORDS = frozenset(
-    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char
-    class compl concept const consteval constexpr constinit const_cast continue
-    co_await co_return co_yield decltype default delete do double dynamic_cast else
-    enum explicit export extern false float for friend goto if inline int long
-    mutable namespace new noexcept not not_eq nullptr operator or or_eq private
-    protected public register reinterpret_cast requires return short signed sizeof
-    static static_assert static_cast struct switch template this thread_local throw
-    true try typedef typeid typename union unsigned using virtual void volatile
-    wchar_t while xor xor_eq""".split()
-)
+# Names are members of structs, and no struct has a member of its own name.
+_TAKEN = {"input": "Inputs", "output": "Outputs Buffers"}
 
 
 def export(
@@ -443,7 +434,7 @@ def _unique_names(
     for name in names:
         if not re.match(r"[A-Za-z]", name):
             name = f"{side}_{name.lstrip('_')}"
-        while name in _CPP_KEYWORDS or name in unique:
+        while _reserved(side, name) or name in unique:
             name += "_"
         unique.append(name)
     return unique
@@ -470,8 +461,8 @@ def _checked_names(
             r"[A-Za-z][A-Za-z0-9_]*", name
         ):
             problem = "is not a C++ identifier (a letter, then letters, digits and _)"
-        elif name in _CPP_KEYWORDS:
-            problem = "is a C++ keyword"
+        elif reserved := _reserved(side, name):
+            problem = f"is {reserved}"
         elif list(given).count(name) > 1:
             problem = "is given twice"
         else:
@@ -483,6 +474,15 @@ def _checked_names(
             fix="choose another name, like 'image'",
         )
     return list(given)
+
+
+def _reserved(side: str, name: str) -> str:
+    """What C++ has a name for already: "a C++ keyword", or an empty string."""
+    if name in cpp_names.KEYWORDS.split():
+        return "a C++ keyword"
+    if name in cpp_names.MACROS.split():
+        return "a macro of the compiler's or of C's headers"
+    return "the name of that struct" if name in _TAKEN[side].split() else ""
 
 
 def _make_paths_portable(program: torch.export.ExportedProgram) -> None:

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from torch_aot import cpp_names
 from torch_aot.errors import fail
 from triton_aot import declaration, images
 from triton_aot.architectures import Architecture
@@ -17,17 +18,7 @@ from triton_aot.declaration import Instantiation, Type
 
 _NOT_OF_IMAGES = ("name", "id", "where", "doc", "parameters", "choice")
 _FORMATS = {"cubin": "kCubin", "ptx": "kPtx", "hsaco": "kHsaco"}
-_KEYWORDS = frozenset(
-    "alignas alignof and and_eq asm auto bitand bitor bool break case catch char "
-    "char16_t char32_t char8_t class co_await co_return co_yield compl concept const "
-    "const_cast consteval constexpr constinit continue decltype default delete do "
-    "double dynamic_cast else enum explicit export extern false float for friend goto "
-    "grid if inline int long mutable namespace new noexcept not not_eq nullptr operator "
-    "or or_eq private protected public register reinterpret_cast requires return short "
-    "signed sizeof static static_assert static_cast stream struct switch template this "
-    "thread_local throw true try typedef typeid typename union unsigned using virtual "
-    "void volatile wchar_t while xor xor_eq".split()
-)
+_RESERVED = {*cpp_names.KEYWORDS.split(), *cpp_names.MACROS.split()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +133,7 @@ def check(target: Target, compiled: Sequence[Compiled]) -> None:
         where = declaration.place(target.label, declared.function, definition)
         if (
             not re.fullmatch(r"[A-Za-z_]\w*", declared.name)
-            or declared.name in _KEYWORDS
+            or declared.name in _RESERVED
         ):
             fail(
                 f"{declared.name!r} cannot be the name of a C++ function",
@@ -360,7 +351,8 @@ def _overloads(compiled: Sequence[Compiled]) -> Iterator[list[Compiled]]:
 
 
 def _argument(name: str) -> str:
-    return f"{name}_" if name in _KEYWORDS or name.startswith("rt_") else name
+    taken = {*_RESERVED, "grid", "stream"}  # the launch's own arguments
+    return f"{name}_" if name in taken or name.startswith("rt_") else name
 
 
 def _prototype(compiled: Compiled) -> str:

@@ -31,6 +31,14 @@ def keyword() -> Model:
     return Model(Add(), inputs=PAIR, output_names=["class", "b"])  # error: keyword
 
 
+def macro() -> Model:
+    return Model(Add(), inputs=PAIR, input_names=["unix", "b"])  # error: macro
+
+
+def own_struct() -> Model:
+    return Model(Add(), inputs=PAIR, output_names=["Buffers", "b"])  # error: own_struct
+
+
 def not_an_identifier() -> Model:
     names = ["top-1", "b"]
     return Model(Add(), inputs=PAIR, output_names=names)  # error: not_an_identifier
