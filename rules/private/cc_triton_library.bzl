@@ -11,6 +11,7 @@ load("//rules/private:cc.bzl", "archive", "configure_cc")
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
 load("//rules/private:names.bzl", "camel_case", "cpp_namespace", "label_text", "model_id")
 load("//rules/private:python.bzl", "add_import_paths")
+load("//rules/private:settings.bzl", "SETTINGS")
 
 _DOC = """Compiles Triton kernels into a C++ library that launches them.
 
@@ -56,7 +57,7 @@ _ATTRS = {
         doc = "GPU architectures: `sm_90` for a cubin, `compute_80` for PTX that the driver " +
               "compiles for newer devices when it loads it, `gfx942` for AMD. Default: the flag " +
               "`--@rules_torch//rules:gpu_architectures`, and that by default " +
-              "`sm_80,sm_90,sm_100,compute_80`.",
+              "`{}`.".format(",".join(SETTINGS["gpu_architectures"].default)),
     ),
     "tuning": attr.label(
         allow_single_file = [".json"],

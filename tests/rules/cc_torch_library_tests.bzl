@@ -233,7 +233,7 @@ def _codegen_names_impl(ctx):
 _codegen_names_test = analysistest.make(_codegen_names_impl)
 
 def _codegen_full_trace_impl(ctx):
-    """--//rules:full_trace reaches the tool."""
+    """--@rules_torch//rules:full_trace reaches the tool."""
     env = analysistest.begin(ctx)
     assert_contains(env, action_of(env, "TorchCodegen").argv, "--full_trace")
     return analysistest.end(env)

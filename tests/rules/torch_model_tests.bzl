@@ -104,7 +104,7 @@ def _export_defaults_impl(ctx):
 _export_defaults_test = analysistest.make(_export_defaults_impl)
 
 def _full_trace_impl(ctx):
-    """--//rules:full_trace reaches the tool."""
+    """--@rules_torch//rules:full_trace reaches the tool."""
     env = analysistest.begin(ctx)
     assert_contains(env, action_of(env, "TorchExport").argv, "--full_trace")
     return analysistest.end(env)

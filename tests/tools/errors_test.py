@@ -349,7 +349,7 @@ EXPECTED = {
         "raises": (
             "raises() raised TypeError: Linear.__init__() missing 1 required positional "
             "argument: 'out_features'",
-            "--full_trace (under Bazel: --//rules:full_trace)",
+            "--full_trace (under Bazel: --@rules_torch//rules:full_trace)",
         ),
         "exits": ("exits() raised SystemExit: 0", "--full_trace"),
         "unknown_field": (
@@ -581,7 +581,7 @@ def test_an_error_that_is_not_known(write, tool, monkeypatch):
         "    second\n"
         "  8 | raise RuntimeError('first\\nsecond')\n"
         "  fix: to see PyTorch's whole report, run again with --full_trace (under Bazel:\n"
-        "    --//rules:full_trace)\n"
+        "    --@rules_torch//rules:full_trace)\n"
     )
 
 

@@ -1,20 +1,24 @@
 """Renders what starlark_doc_extract says of a .bzl file as a page of Markdown.
 
-    render.py DEFS.textproto TEMPLATE.md PAGE.md
+    render.py DEFS.textproto SETTINGS.json TEMPLATE.md PAGE.md
 
 The template is the page, but for {{module}}, the file's own doc string,
-{{contents}}, a list of links, {{rules}}, {{functions}} (macros too) and
-{{providers}}. The input is a
+{{contents}}, a list of links, {{rules}}, {{functions}} (macros too),
+{{providers}} and {{flags}}. The first input is a
 stardoc_output.ModuleInfo, as text: it says what its fields are called, so it
-takes no protobuf library and no schema to read.
+takes no protobuf library and no schema to read. The second is the table of flags,
+with `values`, `default` and `doc` of each.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import pathlib
 import re
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 Message = dict[str, list]
 
@@ -42,9 +46,10 @@ _COMMON = f"{_BAZEL}/reference/be/common-definitions"
 
 def main() -> None:
     """Reads and writes the files named on the command line."""
-    proto, template, page = (pathlib.Path(arg) for arg in sys.argv[1:])
+    proto, table, template, page = (pathlib.Path(arg) for arg in sys.argv[1:])
     module = parse(proto.read_text(encoding="utf-8"))
-    text = render(module, template.read_text(encoding="utf-8"))
+    settings = json.loads(table.read_text(encoding="utf-8"))
+    text = render(module, settings, template.read_text(encoding="utf-8"))
     page.write_text(text, encoding="utf-8")
 
 
@@ -84,7 +89,7 @@ def _value(text: str) -> str:
         return value
 
 
-def render(module: Message, template: str) -> str:
+def render(module: Message, settings: Mapping[str, Any], template: str) -> str:
     """Fills the template."""
     known = {"file", "func_info", "module_docstring", "provider_info", "rule_info"}
     if unknown := sorted(module.keys() - known):
@@ -99,6 +104,7 @@ def render(module: Message, template: str) -> str:
         "rules": "\n\n".join(_rule(rule, links) for rule in module["rule_info"]),
         "functions": "\n\n".join(map(_function, module.get("func_info", []))),
         "providers": "\n\n".join(_provider(it) for it in module["provider_info"]),
+        "flags": _flags(settings),
     }
     placeholders = re.findall(r"{{(\w+)}}", template)
     if sorted(placeholders) != sorted(parts):
@@ -176,6 +182,16 @@ def _provider(provider: Message) -> str:
             _table(("Field", "Description"), rows),
         )
     )
+
+
+def _flags(settings: Mapping[str, Any]) -> str:
+    rows = []
+    for name, setting in settings.items():
+        default = setting["default"]
+        text = ",".join(default) if isinstance(default, list) else str(default).lower()
+        shown = f"`{text}`" if text else "empty"
+        rows.append((f"`{name}`", setting["values"], shown, setting["doc"]))
+    return _table(("Name", "Values", "Default", "Description"), rows)
 
 
 def _type(attribute: Message, links: dict[str, str]) -> str:

@@ -9,7 +9,14 @@ import pytest
 import tools.docs.render as render
 
 TEMPLATE = "# Page\n\n{{module}}\n\n{{contents}}\n\n{{rules}}\n\n"
-TEMPLATE += "{{functions}}\n\n{{providers}}\n"
+TEMPLATE += "{{functions}}\n\n{{providers}}\n\n{{flags}}\n"
+
+SETTINGS = {
+    "fast": {"values": "boolean", "default": False, "doc": "Be | fast."},
+    "sizes": {"values": "list of `S`, `M`", "default": ["S", "M"], "doc": "Sizes."},
+    "colours": {"values": "list", "default": [], "doc": "Colours."},
+    "way": {"values": "`up` or `down`", "default": "up", "doc": "The way."},
+}
 
 MODULE = r"""
 rule_info {
@@ -103,7 +110,7 @@ def test_parse_rejects_what_it_does_not_know(text):
 
 
 def test_render():
-    page = render.render(render.parse(MODULE), TEMPLATE)
+    page = render.render(render.parse(MODULE), SETTINGS, TEMPLATE)
     assert page.splitlines() == [
         "# Page",
         "",
@@ -157,19 +164,28 @@ def test_render():
         "| Field | Description |",
         "| --- | --- |",
         "| `it` | File: it. |",
+        "",
+        "| Name | Values | Default | Description |",
+        "| --- | --- | --- | --- |",
+        "| `fast` | boolean | `false` | Be \\| fast. |",
+        "| `sizes` | list of `S`, `M` | `S,M` | Sizes. |",
+        "| `colours` | list | empty | Colours. |",
+        "| `way` | `up` or `down` | `up` | The way. |",
     ]
 
 
 def test_render_does_not_leave_out_what_it_does_not_know():
     with pytest.raises(ValueError, match="cannot render aspect_info"):
         render.render(
-            render.parse(MODULE + '\naspect_info {\n  name: "f"\n}'), TEMPLATE
+            render.parse(MODULE + '\naspect_info {\n  name: "f"\n}'), SETTINGS, TEMPLATE
         )
 
 
 def test_render_wants_each_placeholder_in_the_template():
     with pytest.raises(ValueError, match="the template has"):
-        render.render(render.parse(MODULE), TEMPLATE.replace("{{providers}}", ""))
+        render.render(
+            render.parse(MODULE), SETTINGS, TEMPLATE.replace("{{providers}}", "")
+        )
 
 
 if __name__ == "__main__":

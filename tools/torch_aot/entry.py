@@ -17,6 +17,7 @@ from torch_aot import eager, user_file
 from torch_aot import weights as weights_lib
 from torch_aot.errors import (
     FULL_TRACE,
+    FULL_TRACE_FLAG,
     Frame,
     UserError,
     explain,
@@ -193,7 +194,7 @@ class Entry:
         if explained.fix != FULL_TRACE:
             return explained
         what = f"{doing} {type(error).__name__}: {first_lines(error) or 'no message'}"
-        fix = "see the whole traceback with --full_trace (under Bazel: --//rules:full_trace)"
+        fix = f"see the whole traceback with {FULL_TRACE_FLAG}"
         if isinstance(error, ModuleNotFoundError):
             what = f"there is no module named {error.name!r}"
             fix = (

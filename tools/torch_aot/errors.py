@@ -34,10 +34,8 @@ _TORCH_PACKAGES = {
     "triton",
 }
 
-FULL_TRACE = (
-    "to see PyTorch's whole report, run again with --full_trace "
-    "(under Bazel: --//rules:full_trace)"
-)
+FULL_TRACE_FLAG = "--full_trace (under Bazel: --@rules_torch//rules:full_trace)"
+FULL_TRACE = f"to see PyTorch's whole report, run again with {FULL_TRACE_FLAG}"
 
 
 @dataclasses.dataclass(frozen=True)
