@@ -101,7 +101,7 @@ def compile_kernels(ctx, *, kernels, architectures, triton, tuning, line_info, f
             outputs = [ctx.actions.declare_file(prefix + suffix) for suffix in [".json", ".images"]]
             args = ctx.actions.args()
             args.add(triton.source)
-            add_import_paths(args, triton.imports, outputs[0])
+            add_import_paths(args, triton.imports, triton.sources, outputs[0])
             args.add(label_text(ctx.label), format = "--label=%s")
             args.add(architecture, format = "--architecture=%s")
             args.add_all(declarations, format_each = "--declaration=%s")

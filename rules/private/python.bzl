@@ -11,20 +11,22 @@ def import_roots(ctx, deps):
 
     Returns:
       list of strings: below the execution root and, for what is generated, below
-      the root of outputs.
+      the root of outputs. The target's own repository comes first.
     """
-    roots = ["."]
+    roots = [ctx.label.workspace_root, "."] if ctx.label.workspace_root else ["."]
     for path in depset(transitive = [dep[PyInfo].imports for dep in deps]).to_list():
         repository, _, rest = path.partition("/")
         roots.append(rest if repository == ctx.workspace_name else "external/" + path)
     return roots
 
-def add_import_paths(args, roots, output):
+def add_import_paths(args, roots, sources, output):
     """Adds the flags that say where imports are found.
 
     Args:
       args: Args of an action that runs the tool.
       roots: list of strings, from import_roots.
+      sources: depset of Files; what may be imported. As for a py_binary, the root of each
+        repository among them is a place to look.
       output: File; one of the action's outputs, whose root is that of generated modules.
     """
 
@@ -36,6 +38,13 @@ def add_import_paths(args, roots, output):
         ]
 
     args.add_all([output], map_each = paths, allow_closure = True, format_each = "--import_path=%s")
+    args.add_all(sources, map_each = _repository_root, format_each = "--import_path=%s", uniquify = True)
+
+def _repository_root(file):
+    root = file.owner.workspace_root
+    if not root:
+        return None  # "." is among the roots
+    return root if file.is_source else file.root.path + "/" + root
 
 def add_entry_point(args, model, output):
     """Adds what the tool needs to call a model's entry point.
@@ -48,7 +57,7 @@ def add_entry_point(args, model, output):
     args.add(model.source, format = "%s:" + model.entry.replace("%", "%%"))
     args.add(model.seed, format = "--seed=%s")
     args.add_all(model.weights, format_each = "--weights=%s")
-    add_import_paths(args, model.imports, output)
+    add_import_paths(args, model.imports, model.sources, output)
 
 def python_files(deps):
     """All files that importing some libraries may read.

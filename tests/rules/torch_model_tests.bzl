@@ -1,6 +1,7 @@
 """torch_model: the export of a model."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("@bazel_skylib//rules:build_test.bzl", "build_test")
 load("@rules_python//python:defs.bzl", "py_library")
 load("//rules:defs.bzl", "TorchModelInfo", "torch_model")
 load(
@@ -152,6 +153,32 @@ def _import_paths_impl(ctx):
 
 _import_paths_test = analysistest.make(_import_paths_impl)
 
+def _import_paths_of_another_repository_impl(ctx):
+    """A model's imports start at the root of its own repository, wherever that lies."""
+    env = analysistest.begin(ctx)
+    root = analysistest.target_under_test(env).label.workspace_root
+    asserts.true(env, root.startswith("external/"), root)
+    paths = [
+        arg.removeprefix("--import_path=")
+        for arg in action_of(env, "TorchExport").argv
+        if arg.startswith("--import_path=")
+    ]
+    asserts.equals(env, [root, analysistest.target_bin_dir_path(env) + "/" + root], paths[:2])
+    return analysistest.end(env)
+
+_import_paths_of_another_repository_test = analysistest.make(_import_paths_of_another_repository_impl)
+
+def _import_paths_of_deps_in_another_repository_impl(ctx):
+    """What a dep in another repository is called there, it is called here."""
+    env = analysistest.begin(ctx)
+    root = Label("@other_models//models:layers").workspace_root
+    assert_contains(env, action_of(env, "TorchExport").argv, "--import_path=" + root)
+    return analysistest.end(env)
+
+_import_paths_of_deps_in_another_repository_test = analysistest.make(
+    _import_paths_of_deps_in_another_repository_impl,
+)
+
 def _data_of_deps_impl(ctx):
     """A library's data files are there when the library is imported."""
     env = analysistest.begin(ctx)
@@ -193,6 +220,23 @@ def torch_model_test_suite(name):
         deps = [":helper_with_data"],
     )
     torch_model(
+        name = "model_with_deps_in_another_repository",
+        src = "model.py",
+        entry = "entry_point",
+        tags = ["manual"],
+        deps = [":helper_over_another_repository"],
+    )
+    py_library(
+        name = "helper_over_another_repository",
+        srcs = ["helper/helper.py"],
+        tags = ["manual"],
+        deps = ["@other_models//models:layers"],
+    )
+    build_test(
+        name = "torch_model_in_another_repository_test",
+        targets = ["@other_models//models:scaled"],
+    )
+    torch_model(
         name = "src_not_python",
         src = "data.txt",
         entry = "entry_point",
@@ -222,6 +266,14 @@ def torch_model_test_suite(name):
         "torch_model_export_outputs_test": (_export_outputs_test, ":model"),
         "torch_model_export_reads_no_cpp_test": (_export_reads_no_cpp_test, ":model"),
         "torch_model_full_trace_test": (_full_trace_test, ":model"),
+        "torch_model_import_paths_of_another_repository_test": (
+            _import_paths_of_another_repository_test,
+            "@other_models//models:scaled",
+        ),
+        "torch_model_import_paths_of_deps_in_another_repository_test": (
+            _import_paths_of_deps_in_another_repository_test,
+            ":model_with_deps_in_another_repository",
+        ),
         "torch_model_import_paths_test": (_import_paths_test, ":model"),
         "torch_model_providers_test": (_providers_test, ":model"),
         "torch_model_src_not_python_test": (_src_not_python_test, ":src_not_python"),

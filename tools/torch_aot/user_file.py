@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 import types
 
@@ -27,7 +28,9 @@ def run(path: str) -> types.ModuleType:
 
 def _module_name(path: str) -> str:
     """`models.resnet`: as the file is imported by others, and in the program."""
-    name = os.path.splitext(portable_path(path))[0].replace(os.sep, ".").strip(".")
+    # Bazel has other repositories in there; imports start at a repository's root.
+    path_in_repository = re.sub(r"^external/[^/]+/", "", portable_path(path))
+    name = os.path.splitext(path_in_repository)[0].replace(os.sep, ".").strip(".")
     known = sys.modules.get(name)
     if known is None or _is_file(known, path):
         return name

@@ -1,0 +1,1 @@
+"""Stands for a package that `scaled.py` imports and does not need."""
