@@ -98,10 +98,12 @@ class ThreadCount {
   int before_ = 0;
 };
 
-// The text of an exception. For a failed call of a shim AOTInductor has the call's
-// source text only; libtorch knows why it failed.
+// The text of an exception, without the backtrace that libtorch's have, which names the
+// builder's files. For a failed call of a shim AOTInductor has the call's source text
+// only; libtorch knows why it failed.
 std::string Reason(const std::exception& error) {
   std::string text = error.what();
+  text.resize(std::min(text.find("\nException raised from "), text.size()));
   if (text.find(" API call failed at ") == std::string::npos) return text;
   text.resize(std::min(text.find('('), text.size()));
 #if TORCH_FEATURE_VERSION >= TORCH_VERSION_2_13_0

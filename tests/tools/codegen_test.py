@@ -115,6 +115,53 @@ def test_no_threads(generate):
     assert "in the calling thread alone" in files["h"].decode().replace("\n// ", " ")
 
 
+def test_checks_keep_loops_parallel_and_say_where_they_are(write, tool, tmp_path):
+    write(
+        "model.py",
+        """
+        import torch
+        from torch import nn
+        from torch_aot import Model
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.words = nn.Embedding(8, 64)
+                self.places = nn.Embedding(9, 64)
+
+            def forward(self, ids, at, n):
+                words = self.words(ids)
+                places = self.places(at)
+                return torch.sin(words + places) / (at // n)[:, None]
+
+        def net():
+            ids = torch.zeros(4096, dtype=torch.long)
+            return Model(Net(), (ids, ids, ids + 1))
+        """,
+    )
+    assert tool(*EXPORT).status == 0
+    assert tool(*CODEGEN).status == 0
+    kernels = (tmp_path / "out" / "m.x86-64-v3.kernels.cc").read_text()
+    # Of a fused loop each check has its own operator's line.
+    assert set(re.findall(r'"(\w+, model.py:\d+)"', kernels)) == {
+        "embedding, model.py:12",
+        "embedding, model.py:13",
+        "floor_divide, model.py:14",
+    }
+    assert "#pragma omp parallel" in kernels
+    assert "inductor_cpu_integer_div_error" not in kernels
+    assert not re.search("TORCH_CHECK|throw ", kernels)
+    # No check is outside of what catches.
+    caught = re.findall(r"none\(\)\) try \{\n(.*?)\n *\} catch \(", kernels, re.DOTALL)
+    for check in ("CheckIndex(", "Divide<"):
+        assert kernels.count(check) == sum(part.count(check) for part in caught) > 0
+
+
+def test_kernels_without_checks_have_nothing_of_them(generate):
+    kernels = generate()["x86-64-v3.kernels.cc"].decode()
+    assert not re.search("kernel_checks|rules_torch::|try|integer_div", kernels)
+
+
 def test_nothing_of_this_machine_is_in_it(generate, tmp_path):
     for name, content in generate().items():
         for text in (

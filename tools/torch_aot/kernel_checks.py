@@ -58,6 +58,12 @@ def patches() -> tuple[Patch, ...]:
         *_catch(state),
         *_check_indices(state),
         *_check_divisors(state),
+        Patch(
+            "torch._inductor.codegen.cpp_wrapper_cpu:"
+            "CppWrapperCpu._codegen_assert_div_by_zero",
+            _check_size_divisor,
+            "AOTI_TORCH_CHECK's message has a backtrace",
+        ),
     )
 
 
@@ -364,6 +370,18 @@ def _check_divisors(state: _State) -> tuple[Patch, ...]:
         Patch(f"{_CPP}CppVecOverrides.mod", vector("Modulo"), tail),
         Patch(f"{_CPP}CppVecOverrides.remainder", vector("Remainder"), tail),
     )
+
+
+def _check_size_divisor(original: Any) -> Any:
+    """In the wrapper, which has no loops: a plain exception does."""
+
+    def _codegen_assert_div_by_zero(
+        self: Any, code: Any, divisor_str: str, op_name: str
+    ) -> None:
+        message = f"integer division by zero ({op_name} of sizes by {divisor_str})"
+        code.writeline(f"AOTI_RUNTIME_CHECK({divisor_str} != 0, {_literal(message)});")
+
+    return _codegen_assert_div_by_zero
 
 
 def _is_float(*operands: Any) -> bool:
