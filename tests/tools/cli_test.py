@@ -222,3 +222,15 @@ def test_an_import_path(write, tool):
     assert "no module named 'layers'" in tool(*EXPORT).text
     result = tool(*EXPORT, "--import_path=elsewhere", "--import_path=libs")
     assert (result.status, result.output) == (0, "")
+
+
+def test_a_file_of_another_repository(write, tool):
+    """It is the module that those beside it import."""
+    write("external/other/vision/layers.py", "SCALE = 3\n")
+    source = "from vision.layers import SCALE\nassert __name__ == 'vision.net'\n"
+    write("external/other/vision/net.py", source + MODEL.replace("\n    ", "\n"))
+    arguments = [
+        arg.replace("model.py", "external/other/vision/net.py") for arg in EXPORT
+    ]
+    result = tool(*arguments, "--import_path=external/other")
+    assert (result.status, result.output) == (0, "")

@@ -555,7 +555,9 @@ def test_multiprocessors_in_a_condition(launcher_fails):
     assert "error: `n < multiprocessors` reads 'multiprocessors', which is no" in text
 
 
-@pytest.mark.parametrize("name", ["delete", "two words", "2d", "a::b"])
+@pytest.mark.parametrize(
+    "name", ["delete", "co_yield", "linux", "two words", "2d", "a::b"]
+)
 def test_names_that_are_none_of_cpp(name, launcher_fails):
     text = launcher_fails(declaration("fill", FILL, constexprs=BLOCK, name=name))
     assert f"error: {name!r} cannot be the name of a C++ function" in text
