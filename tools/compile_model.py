@@ -89,7 +89,7 @@ def _codegen(args: argparse.Namespace) -> None:
         name=args.id,
         isas=[*dict.fromkeys(args.isa or ["x86-64-v3"])],
         threads=args.threads,
-        source=signature.source,
+        signature=signature,
     )
     outputs = {
         ".h": cc.header(target, signature, generated),

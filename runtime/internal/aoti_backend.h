@@ -127,14 +127,19 @@ AtenTensorHandle HandleOver(void* data, std::int64_t rank, const std::int64_t* s
   return handle;
 }
 
-// `Model` is AOTInductor's class. `kMutable` names the constants that the model
-// mutates, as AOTInductor does; `kThreads` is what the code was generated for.
-template <typename Model, int kInputs, int kOutputs, const auto& kMutable, int kThreads>
+// `Model` is AOTInductor's class, which numbers `kNumbered` outputs; `kOutputs` says
+// which of them ours are, in rising order: what is None has a number, and no tensor.
+// `kMutable` names the constants that the model mutates, as AOTInductor does;
+// `kThreads` is what the code was generated for.
+template <typename Model, int kInputs, int kNumbered, const auto& kOutputs,
+          const auto& kMutable, int kThreads>
 class AotiBackend {
  public:
   static constexpr Backend Table() { return {&Create, &Destroy, &Run}; }
 
  private:
+  static constexpr std::size_t kNumOutputs = kOutputs.size();
+
   static void* Create(const Blob& weights, std::string* error) {
     try {
       return new AotiBackend(weights);
@@ -200,13 +205,12 @@ class AotiBackend {
     }
     std::array<AtenTensorHandle, kInputs> stolen{};
     for (int i = 0; i < kInputs; ++i) stolen[i] = arguments[i].release();
-    std::array<AtenTensorHandle, kOutputs> handles{};
+    std::array<AtenTensorHandle, kNumbered> handles{};
     model_.run_impl(stolen.data(), handles.data(), nullptr, nullptr);
 
-    std::array<RAIIAtenTensorHandle, kOutputs> results;
-    for (int i = 0; i < kOutputs; ++i) results[i] = RAIIAtenTensorHandle(handles[i]);
-    std::array<Extent, kOutputs> extents;
-    for (int i = 0; i < kOutputs; ++i) {
+    std::array<RAIIAtenTensorHandle, kNumOutputs> results = Adopt(handles);
+    std::array<Extent, kNumOutputs> extents;
+    for (std::size_t i = 0; i < kNumOutputs; ++i) {
       RTorchTensor& output = outputs[i];
       output = Describe(results[i]);
       extents[i] = ExtentOf(output);
@@ -214,10 +218,35 @@ class AotiBackend {
                  std::none_of(extents.begin(), extents.begin() + i,
                               [&](const Extent& e) { return e.Overlaps(extents[i]); });
     }
-    for (int i = 0; i < kOutputs; ++i) {
+    for (std::size_t i = 0; i < kNumOutputs; ++i) {
       outputs[i].owner = results[i].release();
       outputs[i].deleter = &DeleteHandle;
     }
+  }
+
+  // Takes over what run_impl left. One tensor that is returned twice is one handle in
+  // two places: each output gets a handle of its own.
+  static std::array<RAIIAtenTensorHandle, kNumOutputs> Adopt(
+      const std::array<AtenTensorHandle, kNumbered>& handles) {
+    const auto first = [&](std::size_t i) {
+      std::size_t j = 0;
+      while (handles[kOutputs[j]] != handles[kOutputs[i]]) ++j;
+      return j;
+    };
+    std::array<RAIIAtenTensorHandle, kNumOutputs> results;
+    for (std::size_t i = 0; i < kNumOutputs; ++i) {
+      if (first(i) == i) results[i] = RAIIAtenTensorHandle(handles[kOutputs[i]]);
+    }
+    for (std::size_t i = 0; i < kNumOutputs; ++i) {
+      const AtenTensorHandle original = results[first(i)].get();
+      // The generated code does not check the call that copies a returned weight.
+      AOTI_RUNTIME_CHECK(original != nullptr, "a weight could not be copied");
+      if (first(i) == i) continue;
+      AtenTensorHandle handle = nullptr;
+      AOTI_TORCH_ERROR_CODE_CHECK(aoti_torch_new_tensor_handle(original, &handle));
+      results[i] = RAIIAtenTensorHandle(handle);
+    }
+    return results;
   }
 
   static RTorchTensor Describe(AtenTensorHandle handle) {

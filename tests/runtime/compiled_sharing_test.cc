@@ -17,9 +17,42 @@ using corners::Sharing;
 
 using Floats = std::vector<float>;
 
-template <std::size_t kRank>
-Floats Elements(const Tensor<float, kRank>& tensor) {
-  return Floats(tensor.begin(), tensor.end());
+// Calls `f` with all outputs, which may be const.
+template <typename Outputs, typename Function>
+auto Apply(Outputs& all, Function f) {
+  return f(all.total, all.total_row, all.weight, all.weight_t, all.weight_row,
+           all.constant, all.x, all.x_row, all.x_t, all.doubled, all.doubled_row,
+           all.empty, all.total_again, all.total_row_again, all.weight_again,
+           all.weight_t_again, all.weight_row_again, all.constant_again, all.x_again,
+           all.x_row_again, all.x_t_again, all.doubled_again, all.doubled_row_again,
+           all.empty_again);
+}
+
+std::vector<Floats> Elements(const Sharing::Outputs& outputs) {
+  return Apply(outputs, [](const auto&... tensors) {
+    return std::vector<Floats>{Floats(tensors.begin(), tensors.end())...};
+  });
+}
+
+// The results of the n-th call.
+std::vector<Floats> Results(float n) {
+  std::vector<Floats> results = {
+      {n, 2 * n, 3 * n, 4 * n, 5 * n, 6 * n},  // total
+      {4 * n, 5 * n, 6 * n},                   // its row
+      {0, 1, 2, 3, 4, 5},                      // weight
+      {0, 3, 1, 4, 2, 5},                      // transposed
+      {3, 4, 5},                               // its row
+      {7, 8},                                  // constant
+      {1, 2, 3, 4, 5, 6},                      // x
+      {4, 5, 6},                               // its row
+      {1, 4, 2, 5, 3, 6},                      // transposed
+      {2, 4, 6, 8, 10, 12},                    // doubled
+      {8, 10, 12},                             // its row
+      {},                                      // empty
+  };
+  const std::vector<Floats> once = results;
+  results.insert(results.end(), once.begin(), once.end());
+  return results;
 }
 
 class CompiledSharingTest : public ::testing::Test {
@@ -36,39 +69,16 @@ class CompiledSharingTest : public ::testing::Test {
     return *std::move(outputs);
   }
 
-  // Fails unless these are the results of the n-th call.
-  static void ExpectResults(const Sharing::Outputs& outputs, float n) {
-    EXPECT_EQ(Elements(outputs.total), (Floats{n, 2 * n, 3 * n, 4 * n, 5 * n, 6 * n}));
-    EXPECT_EQ(Elements(outputs.total_row), (Floats{4 * n, 5 * n, 6 * n}));
-    EXPECT_EQ(Elements(outputs.weight_t), (Floats{0, 3, 1, 4, 2, 5}));
-    EXPECT_EQ(Elements(outputs.weight_row), (Floats{3, 4, 5}));
-    EXPECT_EQ(Elements(outputs.x_row), (Floats{4, 5, 6}));
-    EXPECT_EQ(Elements(outputs.x_t), (Floats{1, 4, 2, 5, 3, 6}));
-    EXPECT_EQ(Elements(outputs.doubled), (Floats{2, 4, 6, 8, 10, 12}));
-    EXPECT_EQ(Elements(outputs.doubled_row), (Floats{8, 10, 12}));
-  }
-
   // Overwrites each output in turn; the others must keep their values.
   static void Overwrite(Sharing::Outputs* outputs) {
-    const auto fill = [&](auto* tensor, float value) {
-      std::fill(tensor->begin(), tensor->end(), value);
+    std::vector<Floats> expected;
+    float value = 0;
+    const auto overwrite = [&](auto& tensor) {
+      std::fill(tensor.begin(), tensor.end(), --value);
+      expected.emplace_back(tensor.num_elements(), value);
     };
-    fill(&outputs->total, -1);
-    fill(&outputs->total_row, -2);
-    fill(&outputs->weight_t, -3);
-    fill(&outputs->weight_row, -4);
-    fill(&outputs->x_row, -5);
-    fill(&outputs->x_t, -6);
-    fill(&outputs->doubled, -7);
-    fill(&outputs->doubled_row, -8);
-    EXPECT_EQ(Elements(outputs->total), Floats(6, -1));
-    EXPECT_EQ(Elements(outputs->total_row), Floats(3, -2));
-    EXPECT_EQ(Elements(outputs->weight_t), Floats(6, -3));
-    EXPECT_EQ(Elements(outputs->weight_row), Floats(3, -4));
-    EXPECT_EQ(Elements(outputs->x_row), Floats(3, -5));
-    EXPECT_EQ(Elements(outputs->x_t), Floats(6, -6));
-    EXPECT_EQ(Elements(outputs->doubled), Floats(6, -7));
-    EXPECT_EQ(Elements(outputs->doubled_row), Floats(3, -8));
+    Apply(*outputs, [&](auto&... tensors) { (overwrite(tensors), ...); });
+    EXPECT_EQ(Elements(*outputs), expected);
   }
 
   Sharing model_ = Make();
@@ -76,8 +86,8 @@ class CompiledSharingTest : public ::testing::Test {
 };
 
 TEST_F(CompiledSharingTest, OutputsAreRight) {
-  ExpectResults(Call(), 1);
-  ExpectResults(Call(), 2);
+  EXPECT_EQ(Elements(Call()), Results(1));
+  EXPECT_EQ(Elements(Call()), Results(2));
 }
 
 TEST_F(CompiledSharingTest, OutputsShareNothingWithOneAnother) {
@@ -88,16 +98,16 @@ TEST_F(CompiledSharingTest, OutputsShareNothingWithOneAnother) {
 TEST_F(CompiledSharingTest, OutputsShareNothingWithTheModel) {
   Sharing::Outputs first = Call();
   Overwrite(&first);
-  ExpectResults(Call(), 2);
+  EXPECT_EQ(Elements(Call()), Results(2));
   // Nor with the weights, which all instances use.
   model_ = Make();
-  ExpectResults(Call(), 1);
+  EXPECT_EQ(Elements(Call()), Results(1));
 }
 
 TEST_F(CompiledSharingTest, OutputsShareNothingWithInputs) {
   Sharing::Outputs outputs = Call();
   x_.fill(-100);
-  ExpectResults(outputs, 1);
+  EXPECT_EQ(Elements(outputs), Results(1));
   Overwrite(&outputs);
   EXPECT_EQ(x_, (std::array<float, 6>{-100, -100, -100, -100, -100, -100}));
 }
@@ -105,39 +115,25 @@ TEST_F(CompiledSharingTest, OutputsShareNothingWithInputs) {
 TEST_F(CompiledSharingTest, LaterCallsDoNotChangeOutputs) {
   const Sharing::Outputs first = Call();
   const Sharing::Outputs second = Call();
-  ExpectResults(first, 1);
-  ExpectResults(second, 2);
+  EXPECT_EQ(Elements(first), Results(1));
+  EXPECT_EQ(Elements(second), Results(2));
 }
 
 TEST_F(CompiledSharingTest, OutputsOutliveTheModelsState) {
   const Sharing::Outputs outputs = Call();
   model_ = Make();
-  ExpectResults(outputs, 1);
+  EXPECT_EQ(Elements(outputs), Results(1));
 }
 
 TEST_F(CompiledSharingTest, BuffersGetTheSame) {
-  const Sharing::Outputs expected = Call();
+  Sharing::Outputs memory = Call();
+  Overwrite(&memory);
   model_ = Make();
-  Floats memory(36, -1);
-  const auto at = [&](std::size_t i) { return memory.data() + i; };
-  const Status status = model_.Run({{x_.data(), {2, 3}}}, {{at(0), {2, 3}},
-                                                           {at(6), {3}},
-                                                           {at(9), {3, 2}},
-                                                           {at(15), {3}},
-                                                           {at(18), {3}},
-                                                           {at(21), {3, 2}},
-                                                           {at(27), {2, 3}},
-                                                           {at(33), {3}}});
+  const auto buffers = Apply(
+      memory, [](auto&... tensors) { return Sharing::Buffers{tensors.view()...}; });
+  const Status status = model_.Run({{x_.data(), {2, 3}}}, buffers);
   ASSERT_TRUE(status.ok()) << status.message();
-  Floats all;
-  for (const Floats& part :
-       {Elements(expected.total), Elements(expected.total_row),
-        Elements(expected.weight_t), Elements(expected.weight_row),
-        Elements(expected.x_row), Elements(expected.x_t), Elements(expected.doubled),
-        Elements(expected.doubled_row)}) {
-    all.insert(all.end(), part.begin(), part.end());
-  }
-  EXPECT_EQ(memory, all);
+  EXPECT_EQ(Elements(memory), Results(1));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ from torch_aot import Model
 
 
 class Sharing(nn.Module):
-    """Returns views of its state, its weights and its input, and one of them twice."""
+    """Returns views of its state, its weights and its input, all twice, and None."""
 
     total: torch.Tensor
 
@@ -17,24 +17,32 @@ class Sharing(nn.Module):
         self.register_buffer("total", torch.zeros(2, 3))
         self.weight = nn.Parameter(torch.arange(6.0).reshape(2, 3))
 
-    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(
+        self, x: torch.Tensor, absent: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor | None]:
         self.total.add_(x)
         doubled = 2 * x
-        return {
+        outputs = {
             "total": self.total,
             "total_row": self.total[1],
+            "weight": self.weight,
             "weight_t": self.weight.T,
             "weight_row": self.weight[1],
+            "constant": torch.tensor([7.0, 8.0]),
+            "x": x,
             "x_row": x[1],
             "x_t": x.T,
             "doubled": doubled,
             "doubled_row": doubled[1],
+            "empty": x[2:] * 3,
         }
+        again = {f"{name}_again": value for name, value in outputs.items()}
+        return {"first": None, **outputs, "absent": absent, **again, "last": None}
 
 
 def sharing() -> Model:
     """Input x float32[2, 3]; outputs that share memory wherever PyTorch lets them."""
-    return Model(Sharing(), inputs=(torch.ones(2, 3),))
+    return Model(Sharing(), inputs=(torch.ones(2, 3), None))
 
 
 class Positive(nn.Module):

@@ -174,3 +174,84 @@ def test_nothing_of_this_machine_is_in_it(generate, tmp_path):
             os.uname().nodename,
         ):
             assert text.encode() not in content, name
+
+
+@pytest.mark.parametrize(
+    ("returned", "places"),
+    [
+        ("y", [0]),
+        ("x", [0]),
+        ("self.weight", [0]),
+        ("torch.tensor(3)", [0]),
+        ("(None, y)", [1]),
+        ("(y, None)", [0]),
+        ("(None, None, y, None, x)", [2, 4]),
+        ("(y, y)", [0, 1]),
+        ("(x, x)", [0, 1]),
+        ("(y[1], y[1], y)", [0, 1, 2]),
+        ("(self.weight, None, self.weight)", [0, 2]),
+        ("(x.T, absent, x.T, absent, y)", [0, 2, 4]),
+    ],
+)
+def test_outputs_are_where_the_generated_code_puts_them(
+    returned, places, write, tool, tmp_path
+):
+    write(
+        "model.py",
+        f"""
+        import torch
+        from torch import nn
+        from torch_aot import Model
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.ones(3))
+
+            def forward(self, x, absent=None):
+                y = x * self.weight
+                return {returned}
+
+        def net():
+            return Model(Net(), (torch.ones(2, 3), None))
+        """,
+    )
+    assert tool(*EXPORT).status == 0
+    result = tool(*CODEGEN)
+    assert (result.status, result.output) == (0, "")
+    wrapper = (tmp_path / "out" / "m.x86-64-v3.wrapper.cc").read_text()
+    written = re.findall(r"(?:^ *|&)output_handles\[(\d+)\]", wrapper, re.MULTILINE)
+    assert [int(place) for place in written] == places
+    kept = re.search(r"kOutputs = \{(.*)\};", wrapper)
+    assert [int(place) for place in kept[1].split(",")] == places
+    numbered = re.search(r"AOTInductorModelBase\(1,\s*(\d+),", wrapper)
+    assert f"AOTInductorModel, 1,\n        {numbered[1]}, kOutputs," in wrapper
+
+
+def test_a_signature_of_another_program(write, tool):
+    write("model.py", MODEL)
+    write(
+        "other.py",
+        """
+        import torch
+        from torch_aot import Model
+
+        class Net(torch.nn.Module):
+            def forward(self, x):
+                return None, x.sum().long(), x
+
+        def net():
+            return Model(Net(), (torch.ones(2, 64),))
+        """,
+    )
+    assert tool(*EXPORT).status == 0
+    other = "export other.py:net --program=OUT/o.pt2 --signature=OUT/m.json"
+    assert tool(*other.split()).status == 0
+    result = tool(*CODEGEN)
+    assert result.status == 1
+    assert result.text == (
+        "other.py:net: error: the outputs of the program are float32 of rank 2, and "
+        "those of its signature int64 of rank 0, float32 of rank 2 fix: give the "
+        "program and the signature that one `export` wrote"
+    )
+    assert result.files == ["m.json", "m.pt2", "o.pt2"]

@@ -263,6 +263,7 @@ def wrapper_source(
     """Renders the C++ source that runs the graph with kernels for one instruction set."""
     variant = generated.variants[isa]
     mutated = ", ".join(f'"{name}"' for name in generated.mutated)
+    outputs = ", ".join(map(str, generated.outputs))
     return f"""\
 {_banner(target, signature, isa)}
 
@@ -278,6 +279,7 @@ def wrapper_source(
 
 namespace {{
 constexpr std::array<const char*, {len(generated.mutated)}> kMutable = {{{mutated}}};
+constexpr std::array<int, {len(generated.outputs)}> kOutputs = {{{outputs}}};
 }}  // namespace
 
 extern "C" {{
@@ -286,7 +288,7 @@ extern const rules_torch::internal::Backend {variant.name}_backend
 const rules_torch::internal::Backend {variant.name}_backend =
     rules_torch::internal::AotiBackend<
         torch::aot_inductor::AOTInductorModel, {len(signature.inputs)},
-        {len(signature.outputs)}, kMutable, {generated.threads}>::Table();
+        {generated.num_outputs}, kOutputs, kMutable, {generated.threads}>::Table();
 }}  // extern "C"
 """
 

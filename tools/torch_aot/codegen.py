@@ -20,6 +20,7 @@ import torch
 
 from torch_aot import isa as isa_lib
 from torch_aot import kernel_checks, upstream
+from torch_aot import signature as sig
 from torch_aot.errors import (
     Frame,
     UserError,
@@ -61,6 +62,8 @@ class Generated:
             every wrapper declares them.
         mutated: Names of the constants that a run changes.
         fallback_operators: Operators that libtorch computes, as shims.
+        num_outputs: How many outputs the wrapper numbers, what is None included.
+        outputs: Which of those each tensor of the signature's outputs is.
     """
 
     variants: dict[str, Variant]
@@ -68,6 +71,8 @@ class Generated:
     weights: bytes
     mutated: tuple[str, ...]
     fallback_operators: tuple[str, ...]
+    num_outputs: int
+    outputs: tuple[int, ...]
 
 
 class _Stop(Exception):
@@ -84,7 +89,7 @@ def generate(
     name: str,
     isas: Sequence[str],
     threads: int,
-    source: str,
+    signature: sig.Signature,
 ) -> Generated:
     """Generates a model's C++.
 
@@ -96,14 +101,15 @@ def generate(
         isas: The instruction sets to generate for, keys of isa.ISAS.
         threads: In how many threads a call is to compute; 0: as many as the machine
             that runs the model says.
-        source: Where errors say the model is, if they know no line of it.
+        signature: The program's signature. Errors that know no line of the model
+            name its source.
 
     Raises:
-        UserError: AOTInductor fails, or the model needs an operator that the
-            runtime does not have.
+        UserError: AOTInductor fails, the model needs an operator that the runtime
+            does not have, or the signature is another program's.
     """
     first, *others = (
-        _generate(load(), name=name, isa=isa, threads=threads, source=source)
+        _generate(load(), name=name, isa=isa, threads=threads, signature=signature)
         for isa in isas
     )
     variants = dict(first.variants)
@@ -121,9 +127,10 @@ def _generate(
     name: str,
     isa: str,
     threads: int,
-    source: str,
+    signature: sig.Signature,
 ) -> Generated:
     """Generates the C++ for one instruction set."""
+    source = signature.source
     name = f"{name}_{re.sub('[^a-z0-9]', '_', isa)}"
     args, kwargs = program.example_inputs
 
@@ -137,7 +144,10 @@ def _generate(
     ) -> None:
         _reject_missing_operators(serialized_extern_kernel_nodes, graph, source)
         _reject_mutated_inputs(graph, source)
-        raise _Stop(_collect(graph, wrapper_code, kernel_code, name, isa, threads))
+        outputs = _match(graph, signature)
+        raise _Stop(
+            _collect(graph, wrapper_code, kernel_code, name, isa, threads, outputs)
+        )
 
     # Inductor writes caches; nothing of them is kept or shared.
     with (
@@ -189,8 +199,51 @@ def _options(name: str, threads: int) -> dict[str, Any]:
     }
 
 
+def _match(graph: Any, signature: sig.Signature) -> tuple[int, ...]:
+    """Which of the wrapper's outputs each tensor of the signature's outputs is.
+
+    Raises:
+        UserError: The graph's tensors are others than the signature's.
+    """
+
+    def kind(node: Any) -> tuple[str, int]:
+        return str(node.get_dtype()).removeprefix("torch."), len(node.get_size())
+
+    # AOTInductor numbers what is None, too, and sets no handle for it.
+    places = tuple(
+        place
+        for place, node in enumerate(graph.graph_outputs)
+        if not upstream.is_none(node)
+    )
+    for side, nodes, specs in (
+        ("inputs", graph.graph_inputs.values(), signature.inputs),
+        ("outputs", [graph.graph_outputs[i] for i in places], signature.outputs),
+    ):
+        found = [kind(node) for node in nodes]
+        expected = [(spec.dtype, len(spec.dims)) for spec in specs]
+        if found != expected:
+            texts = (
+                ", ".join(f"{dtype} of rank {rank}" for dtype, rank in kinds) or "none"
+                for kinds in (found, expected)
+            )
+            raise UserError(
+                "the {} of the program are {}, and those of its signature {}".format(
+                    side, *texts
+                ),
+                where=signature.source,
+                fix="give the program and the signature that one `export` wrote",
+            )
+    return places
+
+
 def _collect(
-    graph: Any, wrapper: str, kernels: str, name: str, isa: str, threads: int
+    graph: Any,
+    wrapper: str,
+    kernels: str,
+    name: str,
+    isa: str,
+    threads: int,
+    outputs: tuple[int, ...],
 ) -> Generated:
     # Kernels are `extern "C"`, with names that other models use too.
     names = set(re.findall(r'extern "C"\s+void\s+(\w+)\(', wrapper + kernels))
@@ -219,6 +272,8 @@ def _collect(
         fallback_operators=tuple(
             sorted(set(re.findall(r"\baoti_torch_cpu_(\w+)\(", wrapper)))
         ),
+        num_outputs=len(graph.graph_outputs),
+        outputs=outputs,
     )
 
 

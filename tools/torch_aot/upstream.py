@@ -156,11 +156,15 @@ def mended(*patches: Patch) -> Iterator[None]:
         "constants",
         "folded_constants",
         "graph_input_names",
+        "graph_inputs",
+        "graph_outputs",
         "module",
         "mutated_buffers",
         "mutated_inputs",
     )
     _resolve("torch._inductor.graph:GraphLowering.get_original_value_of_constant")
+    _resolve("torch._inductor.ir:IRNode.get_dtype")
+    _resolve("torch._inductor.ir:IRNode.get_size")
     with patched(*_MENDS, *patches):
         yield
 
@@ -173,6 +177,11 @@ def aot_compile(
 ) -> None:
     """Runs AOTInductor on a module of an exported program."""
     _resolve("torch._inductor:aot_compile")(module, args, kwargs, options=options)
+
+
+def is_none(output: Any) -> bool:
+    """Whether an output of a GraphLowering is None: it is numbered, but no tensor."""
+    return isinstance(output, _resolve("torch._inductor.ir:NoneAsConstantBuffer"))
 
 
 def code_compiler(compile_: Callable[..., Any]) -> Patch:
