@@ -173,8 +173,10 @@ def test_functions_of_other_names(make):
 @pytest.mark.parametrize("namespace", ["", "a", "a::b::c"])
 def test_namespaces(namespace, make):
     made = make(declaration("add", ADD, types={"T": ["fp32"]}), namespace=namespace)
-    opened = re.findall(r"(?m)^namespace ([\w:]+) \{$", made.header)
-    assert opened == ([namespace] if namespace else [])
+    for text in (made.header, made.source):
+        opened = re.findall(r"(?m)^((?:inline )?namespace [\w:]+) \{$", text)
+        outer = [f"namespace {namespace}"] if namespace else []
+        assert opened == [*outer, "inline namespace rtorch_pkg_lib"]
     name = f"{namespace}::add" if namespace else "add"
     assert f'FindDevice(kLibrary, "{name}", ' in made.source
     assert made.manifest["namespace"] == namespace

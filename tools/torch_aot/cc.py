@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
+from torch_aot import cpp
 from torch_aot import signature as sig
 from torch_aot.codegen import Generated
 
@@ -175,11 +176,7 @@ class {target.class_name} {{
     if not count_in:
         text = text.replace("Run(const Inputs& inputs)", "Run(const Inputs&)")
         text = text.replace("Run(const Inputs& inputs,", "Run(const Inputs&,")
-    # Two libraries may give their classes one name: the id keeps them apart.
-    names = [f"namespace {target.namespace}"] if target.namespace else []
-    names.append(f"inline namespace {target.id}")
-    opening = "\n" + "".join(f"{name} {{\n" for name in names)
-    closing = "\n" + "".join(f"}}  // {name}\n" for name in reversed(names))
+    opening, closing = cpp.namespaces(target.namespace, target.id)
     return text.replace("@OPEN@", opening).replace("@CLOSE@", closing)
 
 
