@@ -249,6 +249,7 @@ RULES_TORCH_COLD Status Load(Kernel& kernel, const KernelDevice& device,
                     "loading the code for %s: ", library.targets[device.target].name);
       return DriverStatus(driver, kernel.name, doing, result);
     }
+    kernel.code[device.ordinal] = loaded_here;
     kernel.loaded[device.ordinal].store(handle, std::memory_order_release);
   }
   *loaded = handle;
@@ -414,6 +415,26 @@ Status LoadKernels(KernelLibrary& library, Kernel* const* kernels, int num_kerne
     }
   }
   return status;
+}
+
+Status UnloadKernels(const KernelLibrary& library, Kernel* const* kernels,
+                     int num_kernels) {
+  const GpuDriver* driver = DriverFor(library);
+  if (driver == nullptr) return Status();  // nothing was ever loaded
+  DriverResult first = {nullptr, 0};
+  const std::lock_guard<std::mutex> lock(loading);
+  for (int i = 0; i < num_kernels; ++i) {
+    Kernel& kernel = *kernels[i];
+    for (int device = 0; device < kMaxDevices; ++device) {
+      kernel.loaded[device].store(nullptr, std::memory_order_release);
+      void* code = std::exchange(kernel.code[device], nullptr);
+      if (code == nullptr) continue;
+      const DriverResult result = {driver->unload.name, driver->unload(code)};
+      if (first.code == 0) first = result;
+    }
+  }
+  if (first.code != 0) return DriverStatus(*driver, library.label, "", first);
+  return Status();
 }
 
 RULES_TORCH_COLD Status MisfitError(const char* kernel, const KernelMisfit* misfits,

@@ -54,6 +54,9 @@ struct Kernel {
   KernelLibrary* library;
   const KernelImage* images;
   std::atomic<void*> loaded[kMaxDevices];  // a CUkernel or hipFunction_t
+  // Where `loaded` is from, for GpuDriver.unload; of devices that share it, the first
+  // has it. Guarded by what guards loading.
+  void* code[kMaxDevices] = {};
 };
 
 struct GpuDriver;  // gpu_driver.h: the CUDA or the HIP driver
@@ -84,6 +87,10 @@ Status LaunchKernel(Kernel& kernel, const KernelDevice& device, void* stream, Gr
 
 // Loads kernels for the current context's device.
 Status LoadKernels(KernelLibrary& library, Kernel* const* kernels, int num_kernels);
+
+// Unloads kernels from all devices, and reports the first error. None may be in use.
+Status UnloadKernels(const KernelLibrary& library, Kernel* const* kernels,
+                     int num_kernels);
 
 // Why an instantiation cannot be used for a call.
 struct KernelMisfit {

@@ -105,7 +105,7 @@ int LoadImage(const char* function, const void* code, void** image) {
 
 int UnloadImage(const char* function, void*) {
   const Call call(function);
-  ++state().unloads;
+  if (call.failure() == 0) ++state().unloads;
   return call.failure();
 }
 

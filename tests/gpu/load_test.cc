@@ -11,6 +11,8 @@ namespace {
 
 using rules_torch::Status;
 using rules_torch::internal::Kernel;
+using rules_torch::internal::LoadKernels;
+using rules_torch::internal::UnloadKernels;
 
 using LoadTest = GpuTest;
 
@@ -190,6 +192,38 @@ TEST_F(LoadTest, UnloadsWhatItCannotUse) {
   EXPECT_EQ(state().unloads, 1);
   ASSERT_TRUE(library.Launch().ok());
   EXPECT_EQ(state().unloads, 1);
+}
+
+TEST_F(LoadTest, UnloadsFromAllDevicesOnRequest) {
+  UseDevices({Architecture(), Architecture()});
+  TestLibrary library;
+  Kernel* const kernels[] = {&library.add, &library.scale};
+  const auto unload = [&] { return UnloadKernels(library.library, kernels, 2); };
+  EXPECT_TRUE(unload().ok());  // nothing to do
+  EXPECT_EQ(state().unloads, 0);
+  for (int time = 1; time <= 2; ++time) {
+    for (int device : {0, 1}) {
+      SetDevice(device);
+      ASSERT_TRUE(LoadKernels(library.library, kernels, 2).ok());
+      ASSERT_TRUE(library.Launch().ok());
+    }
+    const Status status = unload();
+    ASSERT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(state().loads.size(), static_cast<std::size_t>(state().unloads));
+    EXPECT_EQ(state().unloads, time * (hip() ? 4 : 2));
+  }
+}
+
+TEST_F(LoadTest, UnloadsTheRestAfterAnError) {
+  TestLibrary library;
+  Kernel* const kernels[] = {&library.add, &library.scale};
+  ASSERT_TRUE(LoadKernels(library.library, kernels, 2).ok());
+  Fail(Name("cuLibraryUnload", "hipModuleUnload"), 2);
+  ExpectMessage(UnloadKernels(library.library, kernels, 2),
+                {"//kernels:test: ", Name("cuLibraryUnload", "hipModuleUnload")});
+  EXPECT_EQ(state().unloads, 1);
+  EXPECT_TRUE(UnloadKernels(library.library, kernels, 2).ok());
+  EXPECT_TRUE(library.Launch().ok());
 }
 
 TEST_F(LoadTest, KeepsWhatAnotherDeviceUses) {

@@ -62,7 +62,7 @@ def test_overloads(make):
     assert made.prototypes == [
         f"{STATUS} add(void* stream, {t}* out, const {t}* x, const {t}* y, std::int32_t n);"
         for t in ("float", "::rules_torch::bfloat16", "std::int64_t")
-    ] + [f"{STATUS} LoadLib();"]
+    ] + [f"{STATUS} LoadLib();", f"{STATUS} UnloadLib();"]
     # One comment over the three: they want the same.
     assert made.header.count("// out = x + y.\n") == 1
     assert made.header.count("// The grid is (cdiv(n, BLOCK)).\n") == 1
@@ -162,12 +162,14 @@ def test_functions_of_other_names(make):
         f"{STATUS} add_floats",
         f"{STATUS} set",
         f"{STATUS} LoadLib",
+        f"{STATUS} UnloadLib",
     ]
     where = r"add of compiled\.py:\d+\.\n"
     assert re.search(rf"(?m)^// {where}", made.header)
     assert '{"pkg::add_floats", &kLibrary, kImages0, {}}' in made.source
-    assert "kernels[] = {&kKernel0, &kKernel1};" in made.source
-    assert "LoadKernels(kLibrary, kernels, 2);" in made.source
+    assert "kKernels[] = {&kKernel0, &kKernel1};" in made.source
+    assert " rt::LoadKernels(kLibrary, kKernels, 2);" in made.source
+    assert " rt::UnloadKernels(kLibrary, kKernels, 2);" in made.source
 
 
 @pytest.mark.parametrize("namespace", ["", "a", "a::b::c"])
@@ -239,7 +241,7 @@ def test_instantiations_of_one_signature(make):
         declaration("add", HINTED, types=types, constexprs={"BLOCK": 64}),
         declaration("add", ADD, types=types, constexprs={"BLOCK": 32}),
     )
-    assert len(made.prototypes) == 2
+    assert len(made.prototypes) == 3  # with Load and Unload
     assert (
         "// Launches the first of these instantiations whose requirements hold:\n"
         "// 1. out, x aligned to 16 bytes; n multiples of 16; n >= 1024\n"

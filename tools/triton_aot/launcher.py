@@ -28,7 +28,7 @@ class Target:
     Attributes:
         label: The target's label, "//kernels:softmax".
         id: A C identifier unique to the label; starts every symbol.
-        name: The Load function is Load<name>.
+        name: The functions that load and unload are Load<name> and Unload<name>.
         namespace: The functions' namespace, "kernels" or "a::b"; may be empty.
         include: How the header is included, "kernels/softmax.h".
         source: The Python file, "kernels/softmax.py".
@@ -215,6 +215,11 @@ def header(target: Target, library: Library) -> str:
 // Loads all of these kernels for the current context's device, so that no later
 // call has to. Thread-safe.
 ::rules_torch::Status Load{target.name}();
+
+// Takes them off all devices, for a program that unloads the shared library they are
+// in. Nothing of them may be running or enqueued then; a later call loads them again.
+// Thread-safe but for calls of these kernels.
+::rules_torch::Status Unload{target.name}();
 {closing}
 #endif  // {guard}
 """
@@ -250,14 +255,18 @@ namespace {{
 {library_table(target.label, target.id, library.architectures)}
 
 {chr(10).join(kernels)}
+rt::Kernel* const kKernels[] = {{{pointers}}};
 
 }}  // namespace
 {opening}
 {launchers}
 
 ::rules_torch::Status Load{target.name}() {{
-  static rt::Kernel* const kernels[] = {{{pointers}}};
-  return rt::LoadKernels(kLibrary, kernels, {len(compiled)});
+  return rt::LoadKernels(kLibrary, kKernels, {len(compiled)});
+}}
+
+::rules_torch::Status Unload{target.name}() {{
+  return rt::UnloadKernels(kLibrary, kKernels, {len(compiled)});
 }}
 {closing}"""
 

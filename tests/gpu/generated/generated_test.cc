@@ -16,6 +16,7 @@ using rules_torch::Status;
 using ::tests::gpu::generated::fill;
 using ::tests::gpu::generated::LoadSample;
 using ::tests::gpu::generated::sample;
+using ::tests::gpu::generated::UnloadSample;
 
 void* const kStream = reinterpret_cast<void*>(0x1230);
 
@@ -128,12 +129,16 @@ TEST_F(GeneratedTest, LoadsTheCodeForTheDevice) {
   } else {
     UseDevices({"sm_90", "sm_86", "sm_120"});
   }
+  ASSERT_TRUE(UnloadSample().ok());  // what other tests have loaded
   for (int device : {1, 2}) {
     SetDevice(device);
     state().loads.clear();
+    state().unloads = 0;
     const Status status = LoadSample();
     ASSERT_TRUE(status.ok()) << status.message();
     EXPECT_EQ(state().loads.size(), 5u);
+    EXPECT_TRUE(UnloadSample().ok());
+    EXPECT_EQ(state().unloads, 5);
     for (const Load& load : state().loads) {
       EXPECT_EQ(load.image, images[static_cast<std::size_t>(device - 1)]);
     }
