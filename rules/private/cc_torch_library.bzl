@@ -31,6 +31,7 @@ cc_binary(
 #include "models/mlp.h"
 
 auto mlp = models::Mlp::Create();
+if (!mlp.ok()) return mlp.status();
 std::array<float, 16> features{};
 auto outputs = mlp->Run({{features.data(), {2, 8}}});
 if (!outputs.ok()) return outputs.status();

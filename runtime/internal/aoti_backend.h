@@ -13,6 +13,7 @@
 #define RULES_TORCH_INTERNAL_AOTI_BACKEND_H_
 
 #include <omp.h>
+#include <pthread.h>
 #include <torch/csrc/stable/c/shim.h>
 
 #include <algorithm>
@@ -113,8 +114,45 @@ std::string Reason(const std::exception& error) {
 #endif
 }
 
-void DeleteHandle(void* handle) {
-  aoti_torch_delete_tensor_object(static_cast<AtenTensorHandle>(handle));
+// What libtorch and the code that it calls say where there is no memory. Its shims
+// turn every exception into text.
+constexpr const char* kOutOfMemory[] = {
+    "DefaultCPUAllocator: can't allocate memory",
+    "Storage size calculation overflowed",
+    "std::bad_alloc",
+};
+
+// The code and the reason of the exception that is being handled.
+RTorchCode Failure(std::string* reason) {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    *reason = "out of memory";
+    return RTORCH_RESOURCE_EXHAUSTED;
+  } catch (const std::exception& e) {
+    *reason = Reason(e);
+    for (const char* text : kOutOfMemory) {
+      if (reason->find(text) == std::string::npos) continue;
+      *reason = "out of memory: " + *reason;
+      return RTORCH_RESOURCE_EXHAUSTED;
+    }
+  } catch (...) {
+    *reason = "unknown exception";
+  }
+  return RTORCH_INTERNAL;
+}
+
+// Frees a tensor, as RTorchTensor.deleter. libtorch's own function, which, unlike
+// one of ours, is still there once the model's shared library was unloaded. What it
+// returns is of no use.
+void (*const kDeleteHandle)(void*) =
+    reinterpret_cast<void (*)(void*)>(&aoti_torch_delete_tensor_object);
+
+// A child of fork() has none of the threads that OpenMP keeps for the forking one, and
+// libgomp would wait for them. They end before, and both processes start new ones.
+void SurviveFork() {
+  [[maybe_unused]] static const int registered =
+      pthread_atfork([] { omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);
 }
 
 AtenTensorHandle HandleOver(void* data, std::int64_t rank, const std::int64_t* sizes,
@@ -140,30 +178,26 @@ class AotiBackend {
  private:
   static constexpr std::size_t kNumOutputs = kOutputs.size();
 
-  static void* Create(const Blob& weights, std::string* error) {
+  static RTorchCode Create(const Blob& weights, void** instance, std::string* reason) {
     try {
-      return new AotiBackend(weights);
-    } catch (const std::exception& e) {
-      *error = Reason(e);
+      if (kThreads != 1) SurviveFork();
+      *instance = new AotiBackend(weights);
+      return RTORCH_OK;
     } catch (...) {
-      *error = "unknown exception";
+      return Failure(reason);
     }
-    return nullptr;
   }
 
   static void Destroy(void* instance) { delete static_cast<AotiBackend*>(instance); }
 
-  static bool Run(void* instance, const RTorchTensor* inputs, RTorchTensor* outputs,
-                  bool* owned, std::string* error) {
+  static RTorchCode Run(void* instance, const RTorchTensor* inputs,
+                        RTorchTensor* outputs, bool* owned, std::string* reason) {
     try {
       static_cast<AotiBackend*>(instance)->Run(inputs, outputs, owned);
-      return true;
-    } catch (const std::exception& e) {
-      *error = Reason(e);
+      return RTORCH_OK;
     } catch (...) {
-      *error = "unknown exception";
+      return Failure(reason);
     }
-    return false;
   }
 
   explicit AotiBackend(const Blob& weights)
@@ -220,7 +254,7 @@ class AotiBackend {
     }
     for (std::size_t i = 0; i < kNumOutputs; ++i) {
       outputs[i].owner = results[i].release();
-      outputs[i].deleter = &DeleteHandle;
+      outputs[i].deleter = kDeleteHandle;
     }
   }
 

@@ -11,11 +11,11 @@
 
 namespace rules_torch::internal {
 
-// One generated model. None of the functions throws.
+// One generated model. What fails returns a code, RESOURCE_EXHAUSTED where memory
+// ran out, and the reason; it may also throw std::bad_alloc, and nothing else.
 struct Backend {
-  // Returns an instance that uses `weights` where they lie, or nullptr and the
-  // reason.
-  void* (*create)(const Blob& weights, std::string* error);
+  // Makes an instance that uses `weights` where they lie.
+  RTorchCode (*create)(const Blob& weights, void** instance, std::string* reason);
 
   void (*destroy)(void* instance);
 
@@ -23,9 +23,10 @@ struct Backend {
   // `outputs` entirely. Where the result shares memory with an input, with
   // another output or with the instance, its owner holds no right to it:
   // `deleter` is set, but `owned[i]` is false, and the caller has to copy.
-  // On failure returns false and the reason, and sets no output.
-  bool (*run)(void* instance, const RTorchTensor* inputs, RTorchTensor* outputs,
-              bool* owned, std::string* error);
+  // A deleter is no part of the generated code, which may be unloaded before.
+  // On failure sets no output.
+  RTorchCode (*run)(void* instance, const RTorchTensor* inputs, RTorchTensor* outputs,
+                    bool* owned, std::string* reason);
 };
 
 // The code of a model for one instruction set.

@@ -379,10 +379,9 @@ RTorchCode RunChecked(const RTorchModel& model, const RTorchTensor* inputs,
   {
     std::unique_lock<std::mutex> lock(model.mutex, std::defer_lock);
     if (api.stateful != 0) lock.lock();
-    if (!model.variant->backend->run(model.instance, arguments.data(), results.data(),
-                                     owned, &reason)) {
-      return Fail(error, RTORCH_INTERNAL, std::string(api.name) + ": " + reason);
-    }
+    const RTorchCode code = model.variant->backend->run(
+        model.instance, arguments.data(), results.data(), owned, &reason);
+    if (code != RTORCH_OK) return Fail(error, code, api.name + (": " + reason));
     for (std::size_t i = 0; i < num_outputs; ++i) {
       RTorchTensor& result = results[i];
       if (outputs[i].data != nullptr) continue;
@@ -423,7 +422,11 @@ RTorchCode RunChecked(const RTorchModel& model, const RTorchTensor* inputs,
 
 RTorchCode CreateModel(const RTorchModelApi* api, RTorchModel** model,
                        RTorchError* error) {
+  if (model == nullptr) {
+    return Fail(error, RTORCH_INVALID_ARGUMENT, "there is no place for the model");
+  }
   *model = nullptr;
+  if (api == nullptr) return Fail(error, RTORCH_INVALID_ARGUMENT, "the table is null");
   try {
     const Definition& definition = DefinitionOf(api);
     auto made = std::make_unique<RTorchModel>();
@@ -432,12 +435,11 @@ RTorchCode CreateModel(const RTorchModelApi* api, RTorchModel** model,
     made->variant =
         PickVariant(definition, std::getenv(kIsaVariable), &CpuRuns, &reason);
     if (made->variant == nullptr) {
-      return Fail(error, RTORCH_UNIMPLEMENTED, std::string(api->name) + ": " + reason);
+      return Fail(error, RTORCH_UNIMPLEMENTED, api->name + (": " + reason));
     }
-    made->instance = made->variant->backend->create(*definition.weights, &reason);
-    if (made->instance == nullptr) {
-      return Fail(error, RTORCH_INTERNAL, std::string(api->name) + ": " + reason);
-    }
+    const RTorchCode code =
+        made->variant->backend->create(*definition.weights, &made->instance, &reason);
+    if (code != RTORCH_OK) return Fail(error, code, api->name + (": " + reason));
     *model = made.release();
     return RTORCH_OK;
   } catch (...) {
@@ -475,6 +477,7 @@ RTorchCode RunModel(const RTorchModel* model, const RTorchTensor* inputs,
 }
 
 void ReleaseTensor(RTorchTensor* output) {
+  if (output == nullptr) return;
   if (output->deleter != nullptr) output->deleter(output->owner);
   *output = RTorchTensor{};
 }

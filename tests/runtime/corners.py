@@ -60,3 +60,20 @@ def positive() -> Model:
         dynamic_shapes={"x": {0: Dim("n", min=2, max=100)}},
         output_names=["places", "next"],
     )
+
+
+class Cube(nn.Module):
+    """All products of three elements: a small input, a result of any size."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, None, None] * x[None, :, None] * x[None, None, :]
+
+
+def cube() -> Model:
+    """Input x float32[n], n of any size; output float32[n, n, n]."""
+    return Model(
+        Cube(),
+        inputs=(torch.ones(4),),
+        dynamic_shapes={"x": {0: Dim("n", min=1)}},
+        output_names=["y"],
+    )

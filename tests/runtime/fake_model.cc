@@ -84,23 +84,25 @@ int FakeModel::live_results() const {
                     [](const auto& result) { return result->deletions == 0; }));
 }
 
-void* FakeModel::Create(const internal::Blob& weights, std::string* error) {
+RTorchCode FakeModel::Create(const internal::Blob& weights, void** instance,
+                             std::string* reason) {
   auto* model = reinterpret_cast<FakeModel*>(const_cast<std::uint8_t*>(weights.begin));
-  if (model->creation_) *error = model->creation_();
-  if (!error->empty()) return nullptr;
+  if (model->creation_) *reason = model->creation_();
+  if (!reason->empty()) return RTORCH_INTERNAL;
   ++model->created_;
-  return model;
+  *instance = model;
+  return RTORCH_OK;
 }
 
 void FakeModel::Destroy(void* instance) {
   ++static_cast<FakeModel*>(instance)->destroyed_;
 }
 
-bool FakeModel::Run(void* instance, const RTorchTensor* inputs, RTorchTensor* outputs,
-                    bool* owned, std::string* error) {
+RTorchCode FakeModel::Run(void* instance, const RTorchTensor* inputs,
+                          RTorchTensor* outputs, bool* owned, std::string* reason) {
   auto* model = static_cast<FakeModel*>(instance);
   ++model->runs_;
-  return model->body_(inputs, outputs, owned, error);
+  return model->body_(inputs, outputs, owned, reason) ? RTORCH_OK : RTORCH_INTERNAL;
 }
 
 void FakeModel::Delete(void* owner) {

@@ -52,7 +52,7 @@ struct FakeSignature {
 // fails the test if an instance or a result was not freed exactly once.
 class FakeModel {
  public:
-  // Computes the results, as Backend.run says.
+  // Computes the results, as Backend.run says; false: INTERNAL.
   using Body = std::function<bool(const RTorchTensor* inputs, RTorchTensor* outputs,
                                   bool* owned, std::string* reason)>;
   // Called for each new instance; returns why there is none, or an empty string.
@@ -89,10 +89,11 @@ class FakeModel {
     std::atomic<int> deletions{0};
   };
 
-  static void* Create(const internal::Blob& weights, std::string* error);
+  static RTorchCode Create(const internal::Blob& weights, void** instance,
+                           std::string* reason);
   static void Destroy(void* instance);
-  static bool Run(void* instance, const RTorchTensor* inputs, RTorchTensor* outputs,
-                  bool* owned, std::string* error);
+  static RTorchCode Run(void* instance, const RTorchTensor* inputs,
+                        RTorchTensor* outputs, bool* owned, std::string* reason);
   static void Delete(void* owner);
   static std::vector<RTorchTensorSpec> Specs(const std::vector<FakeSpec>& specs);
   std::vector<internal::Variant> Variants() const;

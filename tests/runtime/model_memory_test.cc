@@ -1,10 +1,8 @@
 // Memory that runs out is an error like any other: a status, and nothing leaked
 // or half made.
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <exception>
 #include <new>
 #include <string>
@@ -12,90 +10,11 @@
 
 #include "gtest/gtest.h"
 #include "rules_torch/model.h"
+#include "tests/runtime/allocations.h"
 #include "tests/runtime/fake_model.h"
-
-namespace {
-
-// How many allocations still succeed; negative: all of them.
-std::atomic<int> allocations_left{-1};
-
-bool MayAllocate() {
-  if (allocations_left == 0) return false;
-  if (allocations_left > 0) --allocations_left;
-  return true;
-}
-
-void* Allocate(std::size_t size, std::align_val_t alignment) {
-  const auto unit = static_cast<std::size_t>(alignment);
-  const std::size_t rounded = (size + unit) / unit * unit;  // never zero
-  void* memory = MayAllocate() ? std::aligned_alloc(unit, rounded) : nullptr;
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-// Not inlined, or the compiler sees `free` for what a `new` gave and complains.
-[[gnu::noinline]] void Free(void* memory) noexcept { std::free(memory); }
-
-}  // namespace
-
-// All forms that this program uses. One that were missing would be the default, which
-// calls one of these, but with a sanitizer it would be the sanitizer's, which does not.
-constexpr std::align_val_t kUsual{alignof(std::max_align_t)};
-void* operator new(std::size_t size) { return Allocate(size, kUsual); }
-void* operator new[](std::size_t size) { return Allocate(size, kUsual); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return Allocate(size, alignment);
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return MayAllocate() ? std::malloc(size + 1) : nullptr;
-}
-void operator delete(void* memory) noexcept { Free(memory); }
-void operator delete[](void* memory) noexcept { Free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { Free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { Free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { Free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-  Free(memory);
-}
-void operator delete(void* memory, const std::nothrow_t&) noexcept { Free(memory); }
-
-// Sanitizers end the process at a huge allocation unless told otherwise.
-extern "C" const char* __asan_default_options() {
-  return "allocator_may_return_null=1";
-}
-extern "C" const char* __tsan_default_options() {
-  return "allocator_may_return_null=1";
-}
 
 namespace rules_torch::testing {
 namespace {
-
-// Lets `count` allocations succeed while it lives, and none after them.
-class OnlyAllocations {
- public:
-  explicit OnlyAllocations(int count) { allocations_left = count; }
-  ~OnlyAllocations() { allocations_left = -1; }
-  OnlyAllocations(const OnlyAllocations&) = delete;
-  OnlyAllocations& operator=(const OnlyAllocations&) = delete;
-
-  bool all_used() const { return allocations_left == 0; }
-};
-
-// Calls `act` until it succeeds, with one more allocation to give to the code under
-// test each time; `act` returns that code's result. Returns how often it failed.
-template <typename Act>
-int FailuresUntilSuccess(Act act) {
-  for (int count = 0; count < 1000; ++count) {
-    RTorchError error{};
-    const RTorchCode code = act(count, &error);
-    if (code == RTORCH_OK) return count;
-    EXPECT_EQ(code, RTORCH_RESOURCE_EXHAUSTED) << "allocation " << count;
-    EXPECT_EQ(error.code, code);
-    EXPECT_EQ(std::string(error.message).substr(0, 13), "out of memory");
-  }
-  ADD_FAILURE() << "never succeeded";
-  return 0;
-}
 
 TEST(OutOfMemoryTest, Create) {
   const FakeModel fake({}, nullptr);

@@ -108,8 +108,6 @@ TEST_F(ModelTest, AnotherAbiVersionIsRejected) {
             "the model's ABI version is 7, this program's is 2");
 }
 
-TEST_F(ModelTest, DestroyingNothingIsAllowed) { api_.destroy(nullptr); }
-
 TEST_F(ModelTest, ReleaseClearsTheOutput) {
   const StatusOr<Model> model = Model::Create(&api_);
   ASSERT_TRUE(model->Run(&input_, 1, &output_, 1).ok());
@@ -230,12 +228,36 @@ TEST_F(ModelTest, TheErrorMayBeNull) {
   api_.destroy(model);
 }
 
-TEST_F(ModelTest, ANullModelIsAnError) {
-  RTorchError error;
-  EXPECT_EQ(api_.run(nullptr, &input_, 1, &output_, 1, &error),
-            RTORCH_INVALID_ARGUMENT);
-  EXPECT_EQ(error.code, RTORCH_INVALID_ARGUMENT);
-  EXPECT_STREQ(error.message, "the model is null");
+// Each function of the C ABI, with null for each argument.
+TEST_F(ModelTest, NullsAreErrors) {
+  const auto refuses = [](const char* message, auto&& call) {
+    RTorchError error{};
+    EXPECT_EQ(call(&error), RTORCH_INVALID_ARGUMENT);
+    EXPECT_EQ(error.code, RTORCH_INVALID_ARGUMENT);
+    EXPECT_STREQ(error.message, message);
+    EXPECT_EQ(call(nullptr), RTORCH_INVALID_ARGUMENT);
+  };
+  RTorchModel* model = reinterpret_cast<RTorchModel*>(this);  // anything but null
+  refuses("the table is null",
+          [&](RTorchError* error) { return api_.create(nullptr, &model, error); });
+  EXPECT_EQ(model, nullptr);
+  refuses("there is no place for the model",
+          [&](RTorchError* error) { return api_.create(&api_, nullptr, error); });
+  refuses("there is no place for the model",
+          [&](RTorchError* error) { return api_.create(nullptr, nullptr, error); });
+  EXPECT_EQ(fake_.instances(), 0);
+  refuses("the model is null", [&](RTorchError* error) {
+    return api_.run(nullptr, &input_, 1, &output_, 1, error);
+  });
+  api_.destroy(nullptr);
+  api_.release(nullptr);
+  EXPECT_STREQ(api_.isa(nullptr), "");
+}
+
+TEST_F(ModelTest, ANullTableIsAnError) {
+  const StatusOr<Model> model = Model::Create(nullptr);
+  EXPECT_EQ(model.status().code(), RTORCH_INVALID_ARGUMENT);
+  EXPECT_EQ(model.status().message(), "the table is null");
 }
 
 TEST(ModelWithoutInputsTest, NeedsNoArray) {

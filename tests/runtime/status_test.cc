@@ -69,6 +69,15 @@ TEST(StatusOrTest, HoldsAnError) {
   EXPECT_EQ(made.status().message(), "none left");
 }
 
+// There is nothing to read: to look at ok() or at the status has to say so.
+TEST(StatusOrTest, OfAnOkStatusIsAnError) {
+  const StatusOr<int> made = Status();
+  EXPECT_FALSE(made.ok());
+  EXPECT_FALSE(made.status().ok());
+  EXPECT_EQ(made.status().code(), RTORCH_INTERNAL);
+  EXPECT_EQ(made.status().message(), "an OK status in place of a value");
+}
+
 TEST(StatusOrTest, GivesTheValueAway) {
   StatusOr<std::unique_ptr<int>> made = Make(true);
   const std::unique_ptr<int> value = *std::move(made);

@@ -13,6 +13,22 @@
  *
  * Plain C99, no dependency but <stdint.h>. No function here throws, aborts or
  * prints; each one that can fail returns an RTorchCode and fills an RTorchError.
+ * Where an argument is NULL that must not be, that is INVALID_ARGUMENT.
+ *
+ * Unloading: dlclose is allowed once the library's models are destroyed and no run is
+ * under way. Outputs may be held beyond it: `release` is gone then, but
+ * `output.deleter(output.owner)` frees one still. libtorch itself is never unloaded.
+ *
+ * fork: both processes may run models afterwards, if no other thread was in `create`
+ * or `run` meanwhile, and the forking one in no OpenMP region of its own. The OpenMP
+ * threads that runs of the forking thread left waiting end before the fork, and start
+ * anew with the next run: what OpenMP code of the program keeps in `threadprivate`
+ * variables of such threads is lost. Models with `threads = "none"` have no part in that.
+ *
+ * Memory: where an allocation of any size that matters fails, the code is
+ * RESOURCE_EXHAUSTED and the model can be run again. Libraries beneath end the
+ * process in two cases: OpenMP if a thread cannot be started, oneDNN (convolutions,
+ * LSTMs) if a few kilobytes for its own objects are missing.
  */
 #ifndef RULES_TORCH_ABI_H_
 #define RULES_TORCH_ABI_H_
@@ -71,7 +87,7 @@ typedef struct RTorchTensor {
   int64_t strides[RTORCH_MAX_RANK]; /* in elements; may be 0 or negative */
 
   /* Set by `run` on memory that it allocated, otherwise NULL. The memory
-   * belongs to whoever holds the tensor, and outlives the model. */
+   * belongs to whoever holds the tensor, and outlives the model and its library. */
   void* owner;
   void (*deleter)(void* owner); /* thread-safe */
 } RTorchTensor;
@@ -146,7 +162,7 @@ typedef struct RTorchModelApi {
                     int32_t num_inputs, RTorchTensor* outputs, int32_t num_outputs,
                     RTorchError* error);
 
-  /* Frees what `run` allocated for this output, and clears it. */
+  /* Frees what `run` allocated for this output, and clears it. NULL is allowed. */
   void (*release)(RTorchTensor* output);
 
   /* The instruction set that an instance uses, "x86-64-v3"; a constant. "" for

@@ -15,12 +15,14 @@ namespace rules_torch {
 // Owns an RTorchModel. The generated classes put types on it; it can also be
 // used as it is with a table that came from dlsym.
 //
-// Thread-safe but for moving and destroying, as RTorchModelApi.run says.
+// Thread-safe but for moving and destroying, as RTorchModelApi.run says. What dlclose
+// and fork mean to a model is said in abi.h.
 class Model {
  public:
-  // `api` must outlive the model. Fails with INVALID_ARGUMENT where its
+  // `api` must outlive the model. Fails with INVALID_ARGUMENT where it is null or its
   // abi_version is not this header's.
   static StatusOr<Model> Create(const RTorchModelApi* api) {
+    if (api == nullptr) return Status(RTORCH_INVALID_ARGUMENT, "the table is null");
     if (api->abi_version != RTORCH_ABI_VERSION) {
       return Status(RTORCH_INVALID_ARGUMENT,
                     "the model's ABI version is " + std::to_string(api->abi_version) +

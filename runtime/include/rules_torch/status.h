@@ -28,12 +28,17 @@ class [[nodiscard]] Status {
 };
 
 // A T, or the error that prevented it. Reading the value of an error is
-// undefined, as with std::optional; look at ok() first.
+// undefined, as with std::optional; look at ok() first. An OK status is no error:
+// made of one, it is RTORCH_INTERNAL.
 template <typename T>
 class [[nodiscard]] StatusOr {
  public:
-  StatusOr(Status status) : status_(std::move(status)) {}  // NOLINT: implicit
-  StatusOr(T value) : value_(std::move(value)) {}          // NOLINT: implicit
+  StatusOr(Status status) : status_(std::move(status)) {  // NOLINT: implicit
+    if (status_.ok()) {
+      status_ = Status(RTORCH_INTERNAL, "an OK status in place of a value");
+    }
+  }
+  StatusOr(T value) : value_(std::move(value)) {}  // NOLINT: implicit
 
   bool ok() const { return value_.has_value(); }
   const Status& status() const { return status_; }
