@@ -317,7 +317,7 @@ TEST(FailingModelTest, ALongReasonIsCut) {
   EXPECT_EQ(status.message(), whole.substr(0, RTORCH_MAX_MESSAGE - 1));
 }
 
-// Backends do not throw, but what they call might all the same.
+// Backends throw std::bad_alloc alone, but what they call might throw more.
 TEST(FailingModelTest, AnExceptionIsAnError) {
   const Status status = FailingModel([](auto*, auto*, auto*, auto*) -> bool {
                           throw std::runtime_error("oh");

@@ -23,12 +23,12 @@
  * or `run` meanwhile, and the forking one in no OpenMP region of its own. The OpenMP
  * threads that runs of the forking thread left waiting end before the fork, and start
  * anew with the next run: what OpenMP code of the program keeps in `threadprivate`
- * variables of such threads is lost. Models with `threads = "none"` have no part in that.
+ * variables of such threads is lost. Models with `threads = "none"` start none.
  *
- * Memory: where an allocation of any size that matters fails, the code is
- * RESOURCE_EXHAUSTED and the model can be run again. Libraries beneath end the
- * process in two cases: OpenMP if a thread cannot be started, oneDNN (convolutions,
- * LSTMs) if a few kilobytes for its own objects are missing.
+ * Memory: where there is none for a tensor, the code is RESOURCE_EXHAUSTED, and the
+ * model can be run again. What is beneath still ends the process where OpenMP cannot
+ * start a thread, and where a few kilobytes are missing to oneDNN (convolutions, LSTMs)
+ * or inside a parallel loop.
  */
 #ifndef RULES_TORCH_ABI_H_
 #define RULES_TORCH_ABI_H_
