@@ -4,12 +4,17 @@ A test of a mend shows the fault without it. One that fails says that torch has
 repaired it: delete the mend and the test.
 """
 
+import inspect
+import itertools
+import json
 import re
 
 import pytest
 import torch
+import torch._inductor.compile_fx  # first: Inductor's modules import one another
 from torch import nn
 from torch.export import Dim
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
 
 from torch_aot import upstream
@@ -113,3 +118,191 @@ def test_a_patch_lasts_as_long_as_its_context():
     with upstream.patched(patch, patch):
         assert upstream.torch.export.Dim == ((before,),)
     assert upstream.torch.export.Dim is before
+
+
+def _attention(number):
+    """Pattern `number` of Inductor: what it looks for, what replaces it, and inputs."""
+    from torch._inductor.fx_passes import fuse_attention
+
+    name = f"_sfdp_pattern_{number}_inference"
+    rule = dict(fuse_attention._get_sfdp_patterns())[name]
+    numbers = {"inv_scale": 2.0, "scale_factor": 0.5, **rule["scalar_workaround"]}
+    names = inspect.signature(rule["search_fn"]).parameters
+    inputs = {
+        parameter: numbers[parameter]
+        if parameter in numbers
+        else torch.randn(next(examples).shape)
+        for examples in [iter(rule["example_inputs"])]
+        for parameter in names
+    }
+    return rule["search_fn"], rule["replace_fn"], inputs
+
+
+SEGMENTS = torch.tensor([[0.0, 1.0, 2.0, 2.0], [3.0, 0.0, 1.0, 1.0]])
+CAUSAL = torch.ones(8, 8, dtype=torch.bool).tril(-1)[None, None]
+
+
+@pytest.mark.parametrize(
+    ("number", "masks"),
+    [
+        (15, {"attn_mask": SEGMENTS}),
+        (17, {"attn_mask": SEGMENTS}),
+        (18, {"causal_mask": torch.zeros(2, 1, 1, 4, dtype=torch.bool)}),
+        (19, {"causal_mask": CAUSAL}),
+        (20, {"attn_mask": SEGMENTS}),
+        (25, {"attn_mask": SEGMENTS.bool()[:, None, None]}),
+        (26, {"attn_mask": SEGMENTS.bool()[:, None, None]}),
+    ],
+)
+def test_attention_is_replaced_by_the_same(number, masks):
+    def differ():
+        search, replace, inputs = _attention(number)
+        inputs |= masks
+        found, replaced = search(*inputs.values()), replace(*inputs.values())
+        return not torch.allclose(*map(_first, (found, replaced)), atol=1e-5)
+
+    assert differ(), "torch has repaired it"
+    with upstream.mended():
+        assert not differ()
+
+
+def _first(results):
+    return results[0] if isinstance(results, tuple) else results
+
+
+@pytest.mark.parametrize(
+    ("operator", "mode", "rank", "faulty"),
+    [
+        ("upsample_linear1d", "linear", 1, True),
+        ("upsample_bilinear2d", "bilinear", 2, True),
+        ("upsample_trilinear3d", "trilinear", 3, True),
+        ("upsample_bicubic2d", "bicubic", 2, False),
+        ("upsample_nearest1d", "nearest", 1, False),
+        ("upsample_nearest2d", "nearest", 2, True),
+        ("upsample_nearest3d", "nearest", 3, True),
+        ("_upsample_nearest_exact2d", "nearest-exact", 2, False),
+    ],
+)
+def test_images_are_resized_as_in_eager(operator, mode, rank, faulty):
+    """Whatever their size, and whichever kernel eager takes for it."""
+    overload = getattr(torch.ops.aten, operator).vec
+    composite = torch._C.DispatchKey.CompositeImplicitAutograd
+    align = [] if "nearest" in mode else [False]
+    layouts = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+    def differ():
+        decomposed = (
+            torch._decomp.decomposition_table.get(overload)
+            or overload.py_kernels[composite]
+        )
+        cases = itertools.product(
+            (1, 3, 4),  # channels
+            (1, 2, 3, 7, *[70] * (rank == 2)),
+            (0.6, 1.0, 1.01, 1.1, 1.3, 2.0, 2.01, 2.3),
+            {torch.contiguous_format, layouts.get(rank, torch.contiguous_format)},
+        )
+        for channels, size, scale, layout in cases:
+            image = torch.rand(1, channels, *[size] * rank).to(memory_format=layout)
+            if int(size * scale) == 0:
+                continue
+            expected = F.interpolate(image, scale_factor=scale, mode=mode)
+            found = decomposed(image, None, *align, [scale] * rank)
+            if not torch.allclose(found, expected, atol=1e-4):
+                return True
+        return False
+
+    assert differ() == faulty, "torch has changed it"
+    with upstream.mended():
+        assert not differ()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, index: x.index_add(0, index, torch.ones(1, 3)),
+        lambda x, index: x.index_copy(0, index, torch.ones(1, 3)),
+        lambda x, index: x.index_select(0, index),
+        lambda x, index: F.max_unpool2d(
+            x[None, :1, :1, None], index.view(1, 1, 1, 1), 2
+        ),
+    ],
+)
+def test_indices_that_eager_refuses(function):
+    def refuses(index):
+        try:
+            _decomposed(function, torch.rand(4, 3), torch.tensor([index]))
+        except IndexError:
+            return True
+        return False
+
+    x = torch.rand(4, 3)
+    with pytest.raises((IndexError, RuntimeError)):
+        function(x, torch.tensor([-1]))
+    assert not refuses(-1), "torch has repaired it"
+    with upstream.mended():
+        assert [i for i in range(-9, 9) if not refuses(i)] == [0, 1, 2, 3]
+
+
+def test_index_fill_counts_from_the_end_as_in_eager():
+    x = torch.rand(4, 3)
+    index = torch.tensor([-1, 0])
+    with upstream.mended():
+        filled = _decomposed(lambda x, i: x.index_fill(0, i, 5), x, index)
+    assert torch.equal(filled, x.index_fill(0, index, 5))
+
+
+def _decomposed(function, *inputs):
+    """A function's result with the operators that Inductor makes of its own."""
+    from torch._inductor import decomposition
+
+    table = decomposition.fast_random_decomps()
+    return make_fx(function, table)(*inputs)(*inputs)
+
+
+ATTENTION = """
+    import torch
+    from torch import nn
+    from torch_aot import Model
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("scale", torch.tensor(4.0))
+
+        def forward(self, q, k, v, mask):
+            return torch.softmax(q @ k.transpose(-2, -1) / {scale} + mask, -1) @ v
+
+    def net():
+        q, k, v = torch.randn(3, 2, 4, 8, 16)
+        return Model(Net(), (q, k, v, torch.randn(1, 1, 8, 8)))
+"""
+ATTENDS = "_scaled_dot_product_flash_attention_for_cpu"
+
+
+def _generate(write, tool, tmp_path, scale):
+    write("model.py", ATTENTION.format(scale=scale))
+    export = "export model.py:net --program=OUT/m.pt2 --signature=OUT/m.json"
+    assert tool(*export.split()).status == 0
+    codegen = "codegen OUT/m.pt2 OUT/m.json --label=//:m --id=m --class=M --out=OUT/m.h"
+    result = tool(*codegen.split())
+    manifest = tmp_path / "out" / "m.manifest.json"
+    operators = json.loads(manifest.read_text())["runtime_operators"]
+    return result, operators
+
+
+def test_a_replacement_that_does_not_fit_is_left_out(
+    write, tool, tmp_path, monkeypatch
+):
+    result, operators = _generate(write, tool, tmp_path, "self.scale")
+    assert (result.status, result.output) == (0, "")
+    assert ATTENDS not in operators
+
+    mends = [mend for mend in upstream._MENDS if "PatternMatcherPass" not in mend.name]
+    monkeypatch.setattr(upstream, "_MENDS", mends)
+    result, _ = _generate(write, tool, tmp_path, "self.scale")
+    assert result.status == 1, "torch has repaired it"
+
+
+def test_a_replacement_that_fits_is_made(write, tool, tmp_path):
+    _, operators = _generate(write, tool, tmp_path, "4.0")
+    assert ATTENDS in operators

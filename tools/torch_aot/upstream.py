@@ -9,10 +9,13 @@ has repaired it: then the mend goes.
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import copy
 import dataclasses
 import functools
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -247,4 +250,229 @@ def vector_isa(class_name: str | None) -> tuple[Patch, ...]:
         Patch(
             "torch._inductor.cpu_vec_isa:valid_vec_isa_list", lambda _: valid, reason
         ),
+    )
+
+
+# Sizes may be symbols, which an `if` would fix to the example's: conditions on them are
+# numbers, 0 or 1.
+def _at_least(a: Any, b: Any) -> Any:
+    return torch.sym_max(0, torch.sym_min(1, a - b + 1))
+
+
+def _scales_of_eager(
+    sizes: Any, new_sizes: Any, scales: Any, ratio: int, copies: Any = 1
+) -> list[Any]:
+    """`ratio` for dimensions whose new size is that much of their size, if `copies`."""
+    result = []
+    for size, new, scale in zip(sizes, new_sizes, scales, strict=True):
+        if scale is not None:
+            copied = (
+                copies * _at_least(new, ratio * size) * _at_least(ratio * size, new)
+            )
+            scale = copied * ratio + (1 - copied) * scale
+        result.append(scale)
+    return result
+
+
+@mend(
+    "torch._decomp.decompositions:_upsample_linear",
+    "eager copies along a dimension whose size stays, whatever scale_factor is",
+)
+def _upsample_linear(original: Callable[..., Any]) -> Callable[..., Any]:
+    def upsample(image: Any, sizes: Any, align_corners: bool, scales: Any) -> Any:
+        scales = _scales_of_eager(image.shape[2:], sizes, scales, 1)
+        return original(image, sizes, align_corners, scales)
+
+    return upsample
+
+
+@mend(
+    "torch._decomp.decompositions:_compute_upsample_nearest_indices",
+    "some of eager's kernels copy along a dimension whose size stays or doubles, "
+    "whatever scale_factor is",
+)
+def _upsample_nearest(original: Callable[..., Any]) -> Callable[..., Any]:
+    formats = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+    def indices(image: Any, sizes: Any, scales: Any, exact: bool = False) -> Any:
+        if len(sizes) in formats and not exact:
+            # How ATen's UpSampleKernel.cpp picks a kernel.
+            copies = image.is_contiguous(memory_format=formats[len(sizes)])
+            copies = int(copies) * _at_least(image.shape[1], 4)
+            if len(sizes) == 2:
+                copies = torch.sym_max(copies, _at_least(128, sum(sizes)))
+            for ratio in (1, 2):
+                scales = _scales_of_eager(image.shape[2:], sizes, scales, ratio, copies)
+        return original(image, sizes, scales, exact)
+
+    return indices
+
+
+def _refused_if_negative(index: torch.Tensor, size: Any) -> torch.Tensor:
+    """Moves negative indices so far down that indexing refuses them.
+
+    Indexing adds the size to what is negative, and checks then.
+    """
+    return torch.where(index < 0, index - size, index)
+
+
+def _dim_size(tensor: torch.Tensor, dim: int) -> Any:
+    return tensor.shape[dim] if tensor.ndim else 1
+
+
+@mend(
+    "torch._inductor.decomposition:fast_random_decomps",
+    "index_add, index_copy and index_select are made of indexing, where negative "
+    "indices count from the end; eager refuses them",
+)
+def _check_signs(original: Callable[..., Any]) -> Callable[..., Any]:
+    def refusing(decomposition: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(decomposition)
+        def decompose(x: Any, dim: int, index: Any, *args: Any, **kwargs: Any) -> Any:
+            index = _refused_if_negative(index, _dim_size(x, dim))
+            return decomposition(x, dim, index, *args, **kwargs)
+
+        return decompose
+
+    def counting(decomposition: Callable[..., Any]) -> Callable[..., Any]:
+        # index_fill counts from the end in eager, too, and is made of index_copy.
+        @functools.wraps(decomposition)
+        def decompose(x: Any, dim: int, index: Any, *args: Any, **kwargs: Any) -> Any:
+            index = torch.where(index < 0, index + _dim_size(x, dim), index)
+            return decomposition(x, dim, index, *args, **kwargs)
+
+        return decompose
+
+    wrappers = {
+        torch.ops.aten.index_add: refusing,
+        torch.ops.aten.index_copy: refusing,
+        torch.ops.aten.index_select: refusing,
+        torch.ops.aten.index_fill: counting,
+    }
+
+    @functools.cache
+    def decompositions() -> dict[Any, Callable[..., Any]]:
+        table = dict(original())
+        for operator, decomposition in table.items():
+            wrapper = wrappers.get(getattr(operator, "overloadpacket", None))
+            if wrapper:
+                table[operator] = wrapper(decomposition)
+        return table
+
+    return decompositions
+
+
+@mend(
+    "torch._decomp.decompositions:_max_unpoolnd",
+    "it writes to any index, outside of the output, too; eager refuses those",
+)
+def _check_unpooling(original: Callable[..., Any]) -> Callable[..., Any]:
+    def unpool(x: Any, indices: Any, output_size: Any, dim: int) -> Any:
+        size = math.prod(output_size)
+        indices = _refused_if_negative(indices, size)
+        indices = torch.arange(size, device=indices.device)[indices]
+        return original(x, indices, output_size, dim)
+
+    return unpool
+
+
+for _number in (15, 17, 20):
+
+    @mend(
+        f"torch._inductor.fx_passes.fuse_attention:_sfdp_replacement_{_number}",
+        "what it replaces attends where the mask is not 0, and it where the mask is 1",
+    )
+    def _attend_where_not_zero(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def attend(q: Any, k: Any, v: Any, mask: Any, *args: Any, **kwargs: Any) -> Any:
+            return original(q, k, v, mask != 0, *args, **kwargs)
+
+        return attend
+
+
+for _number in (25, 26):
+
+    @mend(
+        f"torch._inductor.fx_passes.fuse_attention:_sfdp_replacement_{_number}",
+        "what it replaces adds the mask, a boolean one as 0 and 1; its kernel takes a "
+        "boolean mask for where to attend",
+    )
+    def _add_mask(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def attend(q: Any, k: Any, v: Any, mask: Any, *args: Any, **kwargs: Any) -> Any:
+            mask = mask if mask.is_floating_point() else mask.to(q.dtype)
+            return original(q, k, v, mask, *args, **kwargs)
+
+        return attend
+
+
+_FILLED = (
+    "what it replaces gives masked scores the least number, so that a row in which all "
+    "are masked attends to all; it gives them -inf, and such a row is 0"
+)
+
+
+@mend("torch._inductor.fx_passes.fuse_attention:_sfdp_replacement_18", _FILLED)
+def _fill_with_least(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def attend(q: Any, k: Any, v: Any, mask: Any, *args: Any, **kwargs: Any) -> Any:
+        least = torch.full((), torch.finfo(q.dtype).min, dtype=q.dtype)
+        mask = torch.where(mask, torch.zeros((), dtype=q.dtype), least)
+        return original(q, k, v, mask, *args, **kwargs)
+
+    return attend
+
+
+@mend("torch._inductor.fx_passes.fuse_attention:_sfdp_replacement_19", _FILLED)
+def _add_to_least(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def attend(
+        q: Any, k: Any, v: Any, kept: Any, mask: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        mask = torch.where(kept, mask, mask + torch.finfo(q.dtype).min)
+        return original(q, k, v, kept | True, mask, *args, **kwargs)
+
+    return attend
+
+
+@mend(
+    "torch._inductor.pattern_matcher:PatternMatcherPass.apply",
+    "a pattern that fits, but whose replacement does not take what was found (a tensor "
+    "for a number), or gives another dtype, fails the build or changes the result",
+)
+def _skip_what_does_not_fit(original: Callable[..., Any]) -> Callable[..., Any]:
+    def fits(check: Callable[[Any], Any], match: Any) -> Any:
+        # The check traces the replacement, and changes nothing in the graph.
+        try:
+            return check(match) and _same_dtypes(match)
+        except Exception:
+            return False
+
+    def optional(entry: Any) -> Any:
+        entry = copy.copy(entry)
+        entry.extra_check = functools.partial(fits, entry.extra_check)
+        return entry
+
+    def apply(self: Any, graph: Any) -> Any:
+        patterns = self.patterns
+        self.patterns = collections.defaultdict(
+            list, {key: [*map(optional, found)] for key, found in patterns.items()}
+        )
+        try:
+            return original(self, graph)
+        finally:
+            self.patterns = patterns
+
+    return apply
+
+
+def _same_dtypes(match: Any) -> bool:
+    """Whether a traced replacement's outputs, if there is one, have the dtypes found."""
+    if match.replacement_graph is None:
+        return True
+    (results,) = match.replacement_graph.graph.output_node().args
+    results = results if isinstance(results, list | tuple) else [results]
+    return all(
+        old is None or old.meta["val"].dtype == new.meta["val"].dtype
+        for old, new in zip(match.output_nodes(), results, strict=True)
     )
