@@ -77,3 +77,37 @@ def cube() -> Model:
         dynamic_shapes={"x": {0: Dim("n", min=1)}},
         output_names=["y"],
     )
+
+
+class Convolutional(nn.Module):
+    """Halves an image's sizes, which are even, rounding up and padding on the way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Sequential(
+            nn.Conv2d(3, 4, 3),
+            nn.PReLU(4),
+            nn.MaxPool2d(2, 2, ceil_mode=True),
+            nn.Conv2d(4, 6, 3, stride=2, padding=1),
+            nn.PReLU(6),
+            nn.MaxPool2d(3, 2, padding=1, ceil_mode=True),
+            nn.Conv2d(6, 8, 3, padding=2, dilation=2),
+            nn.PReLU(8),
+        )
+        self.box = nn.Conv2d(8, 4, 1)
+        self.kind = nn.Conv2d(8, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.head(x)
+        return self.box(features), self.kind(features).softmax(1)
+
+
+def convolutional() -> Model:
+    """Input x float32[1, 3, 2*h, w]; sizes of the outputs are rounded up."""
+    height, width = Dim("h", min=6, max=100), Dim("w", min=12, max=200)
+    return Model(
+        Convolutional(),
+        inputs=(torch.randn(1, 3, 24, 27),),
+        dynamic_shapes={"x": {2: 2 * height, 3: width}},
+        output_names=["box", "kind"],
+    )

@@ -568,7 +568,7 @@ def load(path: str) -> torch.export.ExportedProgram:
     with open(path, "rb"):  # torch's own error for a missing file names none
         pass
     try:
-        return torch.export.load(path)
+        program = torch.export.load(path)
     except Exception as error:
         raise UserError(
             f"not an exported program that torch {torch.__version__} reads: "
@@ -576,3 +576,5 @@ def load(path: str) -> torch.export.ExportedProgram:
             where=shorten_path(path),
             fix="export it with the same torch that reads it",
         ) from error
+    upstream.complete_hints(program)
+    return program

@@ -20,6 +20,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import sympy
 import torch
 
 
@@ -88,6 +89,7 @@ DATA_DEPENDENT = (
 # What torch.export knows of sizes when one is not what was declared.
 _check_attributes(
     "torch.fx.experimental.symbolic_shapes:ShapeEnv",
+    "backed_var_to_val",
     "guards",
     "replacements",
     "replacements_slocs",
@@ -145,6 +147,34 @@ def patched(*patches: Patch) -> Iterator[None]:
             setattr(owner, attribute, patch.replace(original))
             undo.callback(setattr, owner, attribute, original)
         yield
+
+
+def complete_hints(program: torch.export.ExportedProgram) -> None:
+    """Gives each symbol of a loaded program's sizes its value in the example inputs.
+
+    torch.export.load gives one to a size as such: to 2*h, but not to h. Inductor asks
+    for the values of other expressions, too.
+    """
+    nodes = program.graph.find_nodes(op="placeholder")
+    inputs = pytree.tree_leaves(program.example_inputs)
+    names = program.graph_signature.user_inputs
+    values = {node.name: node.meta["val"] for node in nodes}
+    for name, example in zip(names, inputs, strict=True):
+        value = values.get(name)
+        if not isinstance(value, torch.Tensor):
+            continue
+        for size, number in zip(value.shape, example.shape, strict=True):
+            if not isinstance(size, torch.SymInt):
+                continue
+            env, expression = size.node.shape_env, size.node.expr
+            unknown = expression.free_symbols - {*env.backed_var_to_val}
+            for symbol in unknown if len(unknown) == 1 else ():
+                others = {
+                    s: env.backed_var_to_val[s]
+                    for s in expression.free_symbols - unknown
+                }
+                (hint,) = sympy.solve(expression.subs(others) - number, symbol)
+                env.add_backed_var_to_val(symbol, int(hint))
 
 
 @contextlib.contextmanager
