@@ -1,6 +1,7 @@
 """Models whose outputs are what the runtime has to be most careful with."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.export import Dim
 
@@ -79,6 +80,55 @@ def cube() -> Model:
     )
 
 
+class Mended(nn.Module):
+    """What the pinned torch compiles wrong unless it is mended: see upstream.py."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(4.0))
+        self.register_buffer("fill", torch.tensor(-torch.inf))
+
+    def forward(
+        self,
+        image: torch.Tensor,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        segments: torch.Tensor,
+        flag: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        queries, keys, values = (x.transpose(1, 2) for x in (q, k, v))
+        scores = (queries @ keys.transpose(-2, -1)).div(2.0)
+        padding = (segments == 0).view(2, 1, 1, 4).expand_as(scores)
+        return {
+            "nearest": F.interpolate(image, scale_factor=(1.3, 2.1)),
+            "bilinear": F.interpolate(image, scale_factor=1.1, mode="bilinear"),
+            "attended": scores.masked_fill(padding, self.fill).softmax(-1) @ values,
+            "scaled": torch.softmax(q @ k.transpose(-2, -1) / self.scale, -1) @ v,
+            "chosen": torch.cond(
+                flag.item() > 1, lambda x: 2 * x, lambda x: x + 1, (image,)
+            ),
+        }
+
+
+def mended() -> Model:
+    """Image float32[1, 3, h, w]; segments int64[2, 4], at least one of 4 is not 0."""
+    segments = torch.tensor([[0, 1, 2, 3], [4, 0, 3, 5]])
+    return Model(
+        Mended(),
+        inputs=(
+            torch.randn(1, 3, 6, 7),
+            *torch.randn(3, 2, 4, 8, 16),
+            segments,
+            torch.tensor(2),
+        ),
+        dynamic_shapes={
+            "image": {2: Dim("h", min=2, max=100), 3: Dim("w", min=2, max=100)},
+            **dict.fromkeys(("q", "k", "v", "segments", "flag")),
+        },
+    )
+
+
 class Convolutional(nn.Module):
     """Halves an image's sizes, which are even, rounding up and padding on the way."""
 
@@ -111,3 +161,28 @@ def convolutional() -> Model:
         dynamic_shapes={"x": {2: 2 * height, 3: width}},
         output_names=["box", "kind"],
     )
+
+
+class Indexed(nn.Module):
+    """Operators that refuse negative indices, and one that counts them from the end."""
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        add: torch.Tensor,
+        copy: torch.Tensor,
+        select: torch.Tensor,
+        fill: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        ones = torch.ones(1, 3)
+        return {
+            "added": x.index_add(0, add, ones),
+            "copied": x.index_copy(0, copy, ones),
+            "selected": x.index_select(0, select),
+            "filled": x.index_fill(0, fill, 5.0),
+        }
+
+
+def indexed() -> Model:
+    """Inputs x float32[4, 3] and four indices int64[1] into its rows."""
+    return Model(Indexed(), inputs=(torch.zeros(4, 3), *torch.tensor([[1]] * 4)))

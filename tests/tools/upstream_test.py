@@ -276,15 +276,17 @@ ATTENTION = """
         q, k, v = torch.randn(3, 2, 4, 8, 16)
         return Model(Net(), (q, k, v, torch.randn(1, 1, 8, 8)))
 """
+EXPORT = "export model.py:net --program=OUT/m.pt2 --signature=OUT/m.json".split()
+CODEGEN = (
+    "codegen OUT/m.pt2 OUT/m.json --label=//:m --id=m --class=M --out=OUT/m.h".split()
+)
 ATTENDS = "_scaled_dot_product_flash_attention_for_cpu"
 
 
 def _generate(write, tool, tmp_path, scale):
     write("model.py", ATTENTION.format(scale=scale))
-    export = "export model.py:net --program=OUT/m.pt2 --signature=OUT/m.json"
-    assert tool(*export.split()).status == 0
-    codegen = "codegen OUT/m.pt2 OUT/m.json --label=//:m --id=m --class=M --out=OUT/m.h"
-    result = tool(*codegen.split())
+    assert tool(*EXPORT).status == 0
+    result = tool(*CODEGEN)
     manifest = tmp_path / "out" / "m.manifest.json"
     operators = json.loads(manifest.read_text())["runtime_operators"]
     return result, operators
@@ -306,3 +308,33 @@ def test_a_replacement_that_does_not_fit_is_left_out(
 def test_a_replacement_that_fits_is_made(write, tool, tmp_path):
     _, operators = _generate(write, tool, tmp_path, "4.0")
     assert ATTENDS in operators
+
+
+def test_what_a_condition_asks_for_is_computed(write, tool, tmp_path, monkeypatch):
+    write(
+        "model.py",
+        """
+        import torch
+        from torch_aot import Model
+
+        class Net(torch.nn.Module):
+            def forward(self, x, flag):
+                positive = flag.item() > 0
+                return torch.cond(positive, lambda x: 2 * x, lambda x: x + 1, (x,))
+
+        def net():
+            return Model(Net(), (torch.randn(3), torch.tensor(1)))
+        """,
+    )
+    assert tool(*EXPORT).status == 0
+    result = tool(*CODEGEN)
+    assert (result.status, result.output) == (0, "")
+
+    mends = [mend for mend in upstream._MENDS if "free" not in mend.name]
+    monkeypatch.setattr(upstream, "_MENDS", mends)
+    result = tool(*CODEGEN)
+    assert result.status == 1, "torch has repaired it"
+    assert result.text.startswith(
+        "model.py:6: error: AOTInductor uses u0, a number that only the run knows, in "
+        "code that does not compute it"
+    )

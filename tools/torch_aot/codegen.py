@@ -144,6 +144,7 @@ def _generate(
     ) -> None:
         _reject_missing_operators(serialized_extern_kernel_nodes, graph, source)
         _reject_mutated_inputs(graph, source)
+        _reject_undeclared_symbols(graph, wrapper_code, source)
         outputs = _match(graph, signature)
         raise _Stop(
             _collect(graph, wrapper_code, kernel_code, name, isa, threads, outputs)
@@ -337,6 +338,24 @@ def _reject_mutated_inputs(graph: Any, source: str) -> None:
             "read-only",
             where=source,
             fix="work on a copy: x = x.clone()",
+        )
+
+
+def _reject_undeclared_symbols(graph: Any, wrapper: str, source: str) -> None:
+    """Fails for a wrapper that uses a number of the run's without computing it.
+
+    The C++ compiler would say so of a name that no user knows.
+    """
+    code = re.sub(r'"(\\.|[^"\\])*"|//.*', "", wrapper)
+    for symbol in sorted(set(re.findall(r"\b(?:u|zuf)\d+\b", code))):
+        if re.search(rf"\w[ &]{symbol} *[=;,)]", code):
+            continue
+        raise error_at(
+            f"AOTInductor uses {symbol}, a number that only the run knows, in code that "
+            "does not compute it",
+            frames=_frames_of("aten::_local_scalar_dense", graph.module),
+            where=source,
+            fix="keep the number a tensor: leave out .item(), int(), float() or bool()",
         )
 
 

@@ -506,3 +506,22 @@ def _same_dtypes(match: Any) -> bool:
         old is None or old.meta["val"].dtype == new.meta["val"].dtype
         for old, new in zip(match.output_nodes(), results, strict=True)
     )
+
+
+for _name in ("maybe_free_symbols", "maybe_free_unbacked_symbols"):
+
+    @mend(
+        f"torch._inductor.ir:{_name}",
+        "it overlooks the symbols of a condition, so that what a torch.cond asks for "
+        "(x.item() > 0) is not computed",
+    )
+    def _symbols_of_conditions(original: Callable[..., Any]) -> Callable[..., Any]:
+        def symbols(value: Any) -> Any:
+            # A symbol is both.
+            if isinstance(value, sympy.logic.boolalg.Boolean) and not isinstance(
+                value, sympy.Expr
+            ):
+                return original([*value.free_symbols])
+            return original(value)
+
+        return symbols
