@@ -100,7 +100,7 @@ The `ToolchainInfo` has the fields `compiler` (FilesToRunProvider), `worker` (bo
 def _triton_toolchain_impl(ctx):
     return [platform_common.ToolchainInfo(
         compiler = ctx.attr.compiler[DefaultInfo].files_to_run,
-        # A process that others are forked from has randomised addresses; see compile.py.
+        # Without torch there is little to import; and actions without a worker are path-mapped.
         worker = False,
     )]
 

@@ -76,6 +76,7 @@ def compile_in(folder, lines):
     (folder / "lines.json").write_text(json.dumps(lines))
     environment = {
         "HOME": str(folder / "home"),
+        "PATH": os.environ["PATH"],
         "PYTHONHASHSEED": str(len(str(folder))),
         "PYTHONPATH": os.pathsep.join(filter(None, map(os.path.abspath, sys.path))),
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -1,7 +1,7 @@
 """Ahead-of-time compilation of Triton kernels, one module a stage.
 
 declaration: what is to be compiled; source: the user's kernels; compile: machine code
-for one architecture; launcher: the C++ that launches it.
+for one architecture; ptxas: NVIDIA's assembler; launcher: the C++ that launches it.
 """
 
 import os

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import functools
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
-import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,14 +19,10 @@ from torch_aot.errors import (
     portable_path,
     user_frames,
 )
-from triton_aot import source, tuning
+from triton_aot import ptxas, source, tuning
 from triton_aot.architectures import Architecture
 from triton_aot.declaration import Instantiation
 from triton_aot.images import Image
-
-# Linux: <sys/personality.h>. ptxas for Blackwell lays out code by the addresses of its
-# own data (see _portable_assembler); children inherit the flag.
-_ADDR_NO_RANDOMIZE = 0x0040000
 
 _MAX_THREADS = 1024  # of a program, on all architectures
 _MAX_CLUSTER = 16  # CTAs, on the GPUs that have clusters
@@ -336,7 +327,7 @@ def _hermetic(line_info: bool) -> Iterator[None]:
     """Keeps the machine out of what Triton compiles.
 
     A private cache, no line information unless it is asked for, and then by paths
-    from the workspace's root; no randomised addresses.
+    from the workspace's root; ptxas by itself.
     """
     from triton import knobs
     from triton.backends.nvidia import compiler as nvidia
@@ -348,7 +339,6 @@ def _hermetic(line_info: bool) -> Iterator[None]:
         path, line = file_and_line(function)
         return portable_path(path), line
 
-    _fix_addresses()
     with (
         tempfile.TemporaryDirectory() as cache,
         knobs.cache.scope(),
@@ -357,34 +347,12 @@ def _hermetic(line_info: bool) -> Iterator[None]:
         knobs.cache.dir = cache
         knobs.compilation.disable_line_info = not line_info
         code_generator.get_jit_fn_file_line = portable
-        nvidia.subprocess = _portable_assembler(cache)
+        nvidia.subprocess = ptxas.assembler(cache)
         try:
             yield
         finally:
             code_generator.get_jit_fn_file_line = file_and_line
             nvidia.subprocess = subprocess
-
-
-def _portable_assembler(directory: str) -> types.SimpleNamespace:
-    """Makes what stands for the module `subprocess` where Triton runs ptxas.
-
-    The lengths of the paths that ptxas is given move its data, and so what it makes:
-    it is given none of this machine's.
-    """
-
-    def run(command: Sequence[str], **settings: Any) -> Any:
-        program, *flags, source, _, output = command
-        shutil.copyfile(source, os.path.join(directory, "kernel.ptx"))
-        done = subprocess.run(
-            [os.path.basename(program), *flags, "kernel.ptx", "-o", "kernel.cubin"],
-            executable=os.path.abspath(program),
-            cwd=directory,
-            **settings,
-        )
-        shutil.move(os.path.join(directory, "kernel.cubin"), output)
-        return done
-
-    return types.SimpleNamespace(**{**vars(subprocess), "run": run})
 
 
 @contextlib.contextmanager
@@ -412,16 +380,3 @@ def _before_assembly(check: Callable[[int], None]) -> Iterator[None]:
     with knobs.runtime.scope():
         knobs.runtime.add_stages_inspection_hook = hook
         yield
-
-
-@functools.cache
-def _fix_addresses() -> None:
-    if sys.platform == "linux":
-        personality = ctypes.CDLL(None, use_errno=True).personality
-        if personality(_ADDR_NO_RANDOMIZE) == -1:
-            print(
-                "note: this machine does not let a program turn off address "
-                f"randomisation ({os.strerror(ctypes.get_errno())}); code for Blackwell "
-                "GPUs may differ from one build to the next",
-                file=sys.stderr,
-            )
