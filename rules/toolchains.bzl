@@ -29,6 +29,7 @@ def _torch_toolchain_impl(ctx):
     return [platform_common.ToolchainInfo(
         compiler = ctx.attr.compiler[DefaultInfo].files_to_run if ctx.attr.compiler else None,
         runtime = runtime,
+        start_worker = ctx.file._start_worker if ctx.attr.worker else None,
         worker = ctx.attr.worker,
     )]
 
@@ -84,7 +85,8 @@ The `ToolchainInfo` has the fields `compiler` (FilesToRunProvider), `worker` (bo
         "worker": attr.bool(
             default = False,
             doc = "Whether `compiler` serves Bazel's persistent-worker protocol (JSON, multiplex), as " +
-                  "`tools/compile_model.py` does: torch is then imported once a build, not once an action.",
+                  "`tools/compile_model.py` does: torch is then imported once a build, not once an action. " +
+                  "Flags `--input` name what a request reads.",
         ),
         "interface": attr.label(
             doc = "The target half: the headers that users' code includes, and the code that all models share.",
@@ -94,6 +96,11 @@ The `ToolchainInfo` has the fields `compiler` (FilesToRunProvider), `worker` (bo
             doc = "The target half: the headers that AOTInductor's code includes, and the libraries that it calls.",
             providers = [CcInfo],
         ),
+        "_start_worker": attr.label(
+            allow_single_file = True,
+            cfg = "exec",
+            default = "//tools:start_worker.sh",
+        ),
     },
 )
 
@@ -101,6 +108,7 @@ def _triton_toolchain_impl(ctx):
     return [platform_common.ToolchainInfo(
         compiler = ctx.attr.compiler[DefaultInfo].files_to_run,
         # Without torch there is little to import; and actions without a worker are path-mapped.
+        start_worker = None,
         worker = False,
     )]
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -38,17 +39,21 @@ if TYPE_CHECKING:
     from torch_aot.signature import Signature
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, output_root: str = "") -> int:
     """Runs one stage; returns the exit status, 1 after an error of the user's.
 
     Started by Bazel with --persistent_worker, serves requests for stages.
+
+    Args:
+        argv: The command line.
+        output_root: What relative paths of outputs start from; "" for this folder.
     """
     argv = sys.argv[1:] if argv is None else argv
     if argv == ["--persistent_worker"]:
         from torch_aot import worker
 
         return worker.serve(main)
-    args = _parser().parse_args(argv)
+    args = _parser(output_root).parse_args(argv)
     sys.path[:0] = args.import_path
     from torch_aot.errors import UserError
 
@@ -244,7 +249,8 @@ def _quiet() -> Iterator[None]:
         sys.stderr.write(text)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(output_root: str) -> argparse.ArgumentParser:
+    output = functools.partial(os.path.join, output_root)
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -269,6 +275,13 @@ def _parser() -> argparse.ArgumentParser:
             metavar="DIR",
             help="where the model's imports are found; may be repeated",
         )
+        added.add_argument(
+            "--input",
+            action="append",
+            metavar="FILE",
+            help="what may be read: a worker shows the stage nothing else; "
+            "may be repeated",
+        )
         return added
 
     def model_arguments(added: argparse.ArgumentParser) -> None:
@@ -292,9 +305,11 @@ def _parser() -> argparse.ArgumentParser:
         "a model's entry function to an ExportedProgram and signature",
     )
     model_arguments(added)
-    added.add_argument("--program", required=True, metavar="FILE.pt2", help="to write")
     added.add_argument(
-        "--signature", required=True, metavar="FILE.json", help="to write"
+        "--program", required=True, type=output, metavar="FILE.pt2", help="to write"
+    )
+    added.add_argument(
+        "--signature", required=True, type=output, metavar="FILE.json", help="to write"
     )
 
     added = stage("codegen", _codegen, "an ExportedProgram to C++ sources and weights")
@@ -324,6 +339,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument(
         "--out",
         required=True,
+        type=output,
         metavar="FILE.h",
         help="the header to write; the rest goes beside it",
     )
@@ -333,7 +349,9 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument(
         "--signature", required=True, metavar="FILE.json", help="of export"
     )
-    added.add_argument("--out", required=True, metavar="FILE", help="to write")
+    added.add_argument(
+        "--out", required=True, type=output, metavar="FILE", help="to write"
+    )
     added.add_argument("--cases", type=int, default=3, help="random cases [3]")
     added.add_argument("--test_seed", type=int, default=1, help="of random cases [1]")
 
@@ -369,6 +387,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument(
         "--out",
         required=True,
+        type=output,
         metavar="FILE.json",
         help="to write, and FILE.images beside it",
     )
@@ -388,6 +407,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument(
         "--out",
         required=True,
+        type=output,
         metavar="FILE.h",
         help="the header to write; the rest goes beside it",
     )
@@ -409,6 +429,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument(
         "--out",
         required=True,
+        type=output,
         metavar="FILE.cc",
         help="to write, and FILE.images.bin beside it",
     )

@@ -69,14 +69,20 @@ def run_tool(
     flags.add(stage)
     if ctx.attr._full_trace[BuildSettingInfo].value:
         flags.add("--full_trace")
+    arguments = [flags] + arguments
+    command = []
     if toolchain.worker:
+        arguments.append(ctx.actions.args().add_all(inputs, format_each = "--input=%s"))
+
         # What a worker gets per request; the rest of a command line is the worker's own.
-        for args in [flags] + arguments:
+        for args in arguments:
             args.use_param_file("@%s", use_always = True)
             args.set_param_file_format("multiline")
+        command.append(ctx.actions.args().add(compiler.executable))
     ctx.actions.run(
-        executable = compiler,
-        arguments = [flags] + arguments,
+        executable = toolchain.start_worker or compiler,
+        tools = [compiler],
+        arguments = command + arguments,
         inputs = inputs,
         outputs = outputs,
         env = TOOL_ENV,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
 import unittest
+from collections.abc import Iterator
 
 from tests.e2e import nested
 
@@ -51,6 +53,56 @@ class ConsumerTest(unittest.TestCase):
 
     def test_a_model_uses_packages_and_weights_of_a_hub_of_the_users(self) -> None:
         self.workspace.test("//photos:patches_test")
+
+    def test_its_worker_starts_in_a_sandbox(self) -> None:
+        # Bazel 7 leaves the empty folder of the main repository out of it.
+        spawns = self.workspace.build(
+            "//shop:rank_model",
+            flags=[
+                "--worker_sandboxing",
+                "--experimental_worker_multiplex_sandboxing",
+                "--nolegacy_external_runfiles",
+            ],
+        )
+        self.assertIn(
+            ("TorchExport", "worker"),
+            [(spawn["mnemonic"], spawn["runner"]) for spawn in spawns],
+        )
+
+    def test_an_undeclared_file_is_not_there_without_a_sandbox(self) -> None:
+        rank = "tests/e2e/consumer/shop/rank.py"
+        path = os.path.join(self.workspace.path, os.path.dirname(rank), "sibling.py")
+        with open(path, "w", encoding="utf-8"):
+            pass
+        self.addCleanup(os.remove, path)
+        first = self._read(rank).splitlines()[0]
+        with self._edited(rank, first, f"import shop.sibling\n{first}"):
+            said = self._failure("//shop:rank_model", "--noworker_sandboxing")
+        self.assertIn("shop/rank.py:1: error: there is no module named 'shop", said)
+
+    def test_a_worker_that_does_not_start_ends_the_build(self) -> None:
+        # Bazel 7 would wait for it for ever.
+        with self._edited(
+            "tools/torch_aot/worker.py",
+            "from __future__ import annotations\n",
+            "from __future__ import annotations\nimport not_on_this_machine\n",
+        ):
+            said = self._failure("//shop:rank_model")
+        self.assertIn("error: the worker cannot start (exit status 1):", said)
+        self.assertIn("No module named 'not_on_this_machine'", said)
+
+    @contextlib.contextmanager
+    def _edited(self, path: str, old: str, new: str) -> Iterator[None]:
+        self.workspace.edit(path, old, new)
+        try:
+            yield
+        finally:
+            self.workspace.edit(path, new, old)
+
+    def _failure(self, target: str, *flags: str) -> str:
+        with self.assertRaises(AssertionError) as raised:
+            self.workspace.build(target, flags=flags)
+        return str(raised.exception)
 
     def test_its_kernel_builds_and_runs(self) -> None:
         self.workspace.build("//maths:main")

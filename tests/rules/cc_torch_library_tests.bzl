@@ -204,7 +204,7 @@ def _codegen_arguments_impl(ctx):
     """What the generated class is called is told from the label."""
     env = analysistest.begin(ctx)
     argv = action_of(env, "TorchCodegen").argv
-    asserts.equals(env, "codegen", argv[1])
+    asserts.equals(env, "codegen", argv[2])
     for flag in [
         "--label=//tests/rules:library",
         "--id=rtorch_tests_rules_library",

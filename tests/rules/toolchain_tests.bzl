@@ -160,7 +160,7 @@ def _other_runtime_impl(ctx):
             if source != "library.model.cc":
                 assert_contains(env, action.argv, "-DOTHER_RUNTIME_BACKEND")
             assert_lacks(env, action.argv, "site-packages/torch")
-    executable = action_of(env, "TorchCodegen").argv[0]
+    executable = action_of(env, "TorchCodegen").argv[1]
     asserts.equals(env, "compile_model", executable.split("/")[-1])
     defines = analysistest.target_under_test(env)[CcInfo].compilation_context.defines
     asserts.equals(env, ["OTHER_RUNTIME_INTERFACE"], defines.to_list())

@@ -54,7 +54,7 @@ def _reference_arguments_impl(ctx):
     """The model is made with the seed and the weights that it was exported with."""
     env = analysistest.begin(ctx)
     action = action_of(env, "TorchReference")
-    asserts.equals(env, ["reference", "tests/rules/model.py:entry_point"], action.argv[1:3])
+    asserts.equals(env, ["reference", "tests/rules/model.py:entry_point"], action.argv[2:4])
     for flag in ["--seed=7", "--cases=5", "--test_seed=2", "--import_path=."]:
         assert_contains(env, action.argv, flag)
     asserts.equals(env, 2, len([arg for arg in action.argv if arg.startswith("--weights=")]))

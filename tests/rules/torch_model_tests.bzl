@@ -79,8 +79,9 @@ def _export_arguments_impl(ctx):
     env = analysistest.begin(ctx)
     bin = analysistest.target_bin_dir_path(env)
     argv = action_of(env, "TorchExport").argv
-    asserts.equals(env, "compile_model", argv[0].split("/")[-1])
-    asserts.equals(env, ["export", "tests/rules/model.py:entry_point"], argv[1:3])
+    asserts.equals(env, ["start_worker.sh", "compile_model"], [arg.split("/")[-1] for arg in argv[:2]])
+    asserts.equals(env, ["export", "tests/rules/model.py:entry_point"], argv[2:4])
+    assert_contains(env, argv, "--input=tests/rules/model.py")
     assert_contains(env, argv, "--seed=7")
     asserts.equals(
         env,

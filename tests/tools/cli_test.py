@@ -71,7 +71,7 @@ def test_help_names_the_stages(capsys):
 @pytest.mark.parametrize("stage", STAGES)
 def test_help_explains_every_flag(stage, capsys):
     text = help_text(capsys, stage)
-    flags = f"--full_trace --import_path {STAGES[stage]}".split()
+    flags = f"--full_trace --import_path --input {STAGES[stage]}".split()
     explained = text.partition("options:")[2]
     for flag in flags:
         assert re.search(rf"(?m)^  {flag}\b.*(\S  +\S|\n  +\S)", explained), flag

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 import compile_model
+from torch_aot import input_tree
 
 MODELS = """
     import os
@@ -54,9 +55,23 @@ MODELS = """
         os.kill(os.getpid(), signal.SIGSEGV)
 
     def waits():
-        pathlib.Path("waiting").write_text(str(os.getpid()))
-        while not os.path.exists("go"):
+        pathlib.Path("FOLDER/waiting").write_text(str(os.getpid()))
+        while not os.path.exists("FOLDER/go"):
             time.sleep(0.01)
+        return mlp()
+
+    def imports():
+        import sibling
+
+        return sibling.Model(nn.Linear(8, 16), (torch.randn(2, 8),))
+
+    def finds():
+        here = pathlib.Path(os.path.realpath(__file__)).parent
+        print("finds", sorted(path.name for path in here.iterdir()), os.listdir())
+        return mlp()
+
+    def writes():
+        pathlib.Path("left").write_text("behind")
         return mlp()
 """
 
@@ -73,31 +88,49 @@ ENVIRONMENT = {
 }
 
 
+PROGRAM = (sys.executable, compile_model.__file__)
+# What Bazel starts; it starts the program.
+START = str(pathlib.Path(compile_model.__file__).with_name("start_worker.sh"))
+
+
 class Worker:
     """A worker process, and Bazel's side of the protocol."""
 
-    def __init__(self, root: pathlib.Path) -> None:
+    def __init__(self, root: pathlib.Path, command: Sequence[str] = PROGRAM) -> None:
         self.root = root
         self.process = subprocess.Popen(
-            [sys.executable, compile_model.__file__, "--persistent_worker"],
+            [*command, "--persistent_worker"],
             cwd=root,
-            env=ENVIRONMENT,
+            env=ENVIRONMENT | {"TMPDIR": str(root)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
         self._requests = 0
 
-    def send(self, arguments: str, folder: str) -> int:
-        """Sends a request that runs in a folder; returns its number."""
+    def send(
+        self, arguments: str, folder: str, inputs: Sequence[str] | None = None
+    ) -> int:
+        """Sends a request for a folder; returns its number.
+
+        Args:
+            arguments: A command line.
+            folder: The request's, below the worker's; "" for that.
+            inputs: What is declared; all files of the folder if it is None.
+        """
         self._requests += 1
+        root = self.root / folder
+        if inputs is None:
+            files = [path for path in root.rglob("*") if path.is_file()]
+            inputs = [str(path.relative_to(root)) for path in files]
+        stage, *flags = arguments.split()
         self._write(
             {
-                "arguments": arguments.split(),
-                "inputs": [{"path": "models/tiny.py", "digest": "0"}],
+                "arguments": [stage, *(f"--input={path}" for path in inputs), *flags],
+                "inputs": [{"path": path, "digest": "0"} for path in inputs],
                 "requestId": self._requests,
-                "sandboxDir": folder,
             }
+            | ({"sandboxDir": folder} if folder else {})
         )
         return self._requests
 
@@ -107,9 +140,11 @@ class Worker:
     def receive(self) -> dict[str, Any]:
         return json.loads(self.process.stdout.readline())
 
-    def run(self, arguments: str, folder: str) -> dict[str, Any]:
+    def run(
+        self, arguments: str, folder: str, inputs: Sequence[str] | None = None
+    ) -> dict[str, Any]:
         """Sends a request and waits for its response, with none other under way."""
-        request = self.send(arguments, folder)
+        request = self.send(arguments, folder, inputs)
         response = self.receive()
         assert response["requestId"] == request
         return response
@@ -135,7 +170,8 @@ def sandbox(worker: Worker, request: pytest.FixtureRequest) -> pathlib.Path:
 
 def make_sandbox(folder: pathlib.Path) -> pathlib.Path:
     (folder / "models").mkdir(parents=True)
-    (folder / "models" / "tiny.py").write_text(textwrap.dedent(MODELS))
+    source = textwrap.dedent(MODELS).replace("FOLDER", str(folder))
+    (folder / "models" / "tiny.py").write_text(source)
     return folder
 
 
@@ -251,6 +287,92 @@ def test_a_cancelled_request_ends_and_leaves_the_others(worker, sandbox):
     assert (response["requestId"], response["exitCode"]) == (wanted, 0)
 
 
+# ---- What a request sees.
+
+SOURCE = "models/tiny.py"
+
+
+@pytest.mark.parametrize("sandboxed", [True, False])
+def test_what_is_not_declared_is_not_there(sandboxed, worker):
+    """Bazel's own sandbox is an option of the user's; the files are there without."""
+    folder = "declared" if sandboxed else ""
+    root = make_sandbox(worker.root / folder)
+    (root / "models/sibling.py").write_text("from torch_aot import Model\n")
+    line = EXPORT.format("imports") + " --import_path=models"
+    response = worker.run(line, folder, [SOURCE])
+    assert response["exitCode"] == 1
+    assert response["output"].startswith(
+        f"{SOURCE}:47: error: there is no module named 'sibling'\n"
+    )
+    assert not (root / "imports.json").exists()
+    response = worker.run(line, folder, [SOURCE, "models/sibling.py"])
+    assert response["exitCode"] == 0, response["output"]
+    assert (root / "imports.json").exists()
+    # Nor by another way than imports.
+    response = worker.run(EXPORT.format("finds"), folder, [SOURCE])
+    assert "finds ['tiny.py'] ['models']\n" in response["output"]
+
+
+def test_links_lead_to_no_undeclared_file(worker, sandbox):
+    """A sandbox of Bazel's consists of links to the workspace."""
+    workspace = make_sandbox(sandbox / "workspace")
+    (workspace / "models/sibling.py").touch()
+    (sandbox / SOURCE).unlink()
+    (sandbox / SOURCE).symlink_to(workspace / SOURCE)
+    response = worker.run(EXPORT.format("finds"), sandbox.name, [SOURCE])
+    assert "finds ['tiny.py'] ['models']\n" in response["output"]
+
+
+def test_large_files_and_packages_are_linked_to(worker, sandbox):
+    with (sandbox / "large").open("wb") as file:
+        file.truncate(1 << 21)
+    package = sandbox / "external/pip/site-packages/package.py"
+    package.parent.mkdir(parents=True)
+    package.write_text("import os; path = os.path.realpath(__file__)")
+    (sandbox / SOURCE).write_text(
+        "import os, package\n"
+        "print(os.path.getsize('large'), os.path.islink('large'), package.path)\n"
+    )
+    path = "external/pip/site-packages"
+    line = EXPORT.format("mlp") + f" --import_path={path}"
+    response = worker.run(line, sandbox.name)
+    assert f"{1 << 21} True {package}\n" in response["output"]
+
+
+def test_an_input_that_is_not_there(worker, sandbox):
+    """The stage says so, as it does by hand."""
+    response = worker.run(EXPORT.format("mlp"), sandbox.name, ["models/none.py"])
+    assert response["exitCode"] == 1
+    assert response["output"].startswith("models/tiny.py: error: "), response
+
+
+def test_nothing_is_left_of_a_request(worker, sandbox):
+    before = {*worker.root.iterdir()}
+    for model in ("writes", "broken", "killed"):
+        worker.run(EXPORT.format(model), sandbox.name)
+    unwanted = worker.send(EXPORT.format("waits"), sandbox.name)
+    wait_for(sandbox / "waiting")
+    assert {*worker.root.iterdir()} > before
+    worker.cancel(unwanted)
+    worker.receive()
+    assert {*worker.root.iterdir()} == before
+    left = {path.name for path in sandbox.iterdir()}
+    assert left == {"models", "waiting", "writes.json", "writes.pt2"}
+
+
+def test_what_the_tool_has_itself_is_not_copied(tmp_path):
+    for path in ("pip_torch/site-packages/torch/__init__.py", "rules_torch/tools/x.py"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    assert input_tree.own_files(str(tmp_path)) == {
+        "external/pip_torch/site-packages/torch/__init__.py",
+        "external/rules_torch/tools/x.py",
+    }
+
+
+# ---- The end.
+
+
 def test_the_end_of_the_requests_ends_all(worker, sandbox):
     worker.send(EXPORT.format("waits"), sandbox.name)
     process = wait_for(sandbox / "waiting")
@@ -270,3 +392,75 @@ def test_a_killed_worker_leaves_no_child(tmp_path):
         worker.process.kill()
     while is_running(process):
         time.sleep(0.01)
+
+
+# ---- A worker that does not start: Bazel 7 would wait for it for ever.
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Writes a program that start_worker.sh starts."""
+
+    def write(text):
+        path = tmp_path / "program"
+        path.write_text("#!/bin/sh\n" + text)
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def start(tmp_path, program):
+    started = []
+
+    def start(text):
+        started.append(Worker(tmp_path, [START, str(program(text))]))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        with worker.process:
+            worker.process.kill()
+
+
+SERVES = f'exec {" ".join(PROGRAM)} "$@"\n'
+
+
+def test_a_worker_that_does_not_start_answers(start, program, tmp_path):
+    folder = make_sandbox(tmp_path / "folder")
+    worker = start("echo 'no \"torch\" in\t\\here' >&2; exit 7\n")
+    for _ in range(2):
+        response = worker.run('export --odd=,"requestId":5', "folder")
+        assert response["exitCode"] == 1
+        said = response["output"].splitlines()
+        assert said[:2] == [
+            "error: the worker cannot start (exit status 7):",
+            'no "torch" in\t\\here',
+        ]
+        assert said[2].startswith("  fix: ")
+    worker.cancel(1)
+    program(SERVES)
+    # It may have been started again before this; then it is after one more request.
+    responses = [worker.run(EXPORT.format("mlp"), "folder") for _ in range(2)]
+    assert responses[-1]["exitCode"] == 0, responses
+    assert (folder / "mlp.pt2").exists()
+    worker.process.stdin.close()
+    assert worker.process.wait() == 0
+    assert not [*tmp_path.glob("tmp.*")]
+
+
+def test_a_worker_that_starts_is_bazels(start, tmp_path):
+    make_sandbox(tmp_path / "folder")
+    worker = start("echo 'seen if it fails' >&2\n" + SERVES)
+    assert worker.run(EXPORT.format("mlp"), "folder")["exitCode"] == 0
+    assert not [*tmp_path.glob("tmp.*")]
+    worker.process.stdin.close()
+    assert worker.process.wait() == 0
+    assert worker.process.stderr.read() == b""
+
+
+def test_no_worker_is_asked_for(program, tmp_path):
+    path = program('echo "$@"; exit 3\n')
+    done = subprocess.run([START, path, "export", "x"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, "export x\n")

@@ -2,7 +2,8 @@
 
 Each request runs in a child that is forked from a process which has imported torch
 and run nothing: all start from the same state, nothing passes from one model to the
-next, and requests run side by side. The process that forks has one thread, because a
+next, and requests run side by side. Each runs in a folder of its own, with what its
+action declares (see input_tree). The process that forks has one thread, because a
 lock that another thread held would stay locked in the child.
 
 https://bazel.build/remote/creating: requests and responses are JSON, one a line.
@@ -18,6 +19,7 @@ import importlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -25,6 +27,8 @@ import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from typing import IO, Any
+
+from torch_aot import input_tree
 
 # What the stages import. A module that is missing here costs time and nothing else.
 _PRELOADED = (
@@ -45,6 +49,8 @@ _PRELOADED = (
     "torch_aot.weights",
 )
 
+_INPUT = "--input="  # the flag that declares one
+
 _PR_SET_PDEATHSIG = 1  # Linux: <sys/prctl.h>
 
 
@@ -55,11 +61,13 @@ class _Child:
     Attributes:
         request: The request's number; 0 if Bazel sends one at a time.
         output: What the child prints, to either stream.
+        folder: Where it runs.
         cancelled: Whether Bazel no longer wants the result.
     """
 
     request: int
     output: IO[bytes]
+    folder: str
     cancelled: bool = False
 
 
@@ -67,15 +75,21 @@ class _Worker:
     """The process that forks.
 
     Args:
-        run: Runs a request's arguments, and returns the exit status.
+        run: As of `serve`.
+        own_files: Those that no request needs in its folder.
         requests: Where Bazel's requests are read.
         responses: Where they are answered.
     """
 
     def __init__(
-        self, run: Callable[[list[str]], int], requests: int, responses: int
+        self,
+        run: Callable[[list[str], str], int],
+        own_files: frozenset[str],
+        requests: int,
+        responses: int,
     ) -> None:
         self._run = run
+        self._own_files = own_files
         self._requests = requests
         self._responses = responses
         self._children: dict[int, _Child] = {}  # by process
@@ -99,9 +113,10 @@ class _Worker:
                     self._reap()
                 if self._requests in ready and not self._read():
                     break
-        for process in self._children:
+        for process, child in self._children.items():
             _kill(process)
             os.waitpid(process, 0)
+            shutil.rmtree(child.folder, ignore_errors=True)
 
     def _read(self) -> bool:
         """Reads what there is of the requests; whether more may come."""
@@ -117,17 +132,18 @@ class _Worker:
 
     def _start(self, request: dict[str, Any]) -> None:
         output = tempfile.TemporaryFile()  # noqa: SIM115 (_reap closes it)
+        folder = tempfile.mkdtemp(prefix="rules_torch.")
         process = os.fork()
         if process == 0:
             status = 1
             try:
-                status = self._child(request, output.fileno())
+                status = self._child(request, output.fileno(), folder)
             finally:
                 os._exit(status)
         os.setpgid(process, process)
-        self._children[process] = _Child(request.get("requestId", 0), output)
+        self._children[process] = _Child(request.get("requestId", 0), output, folder)
 
-    def _child(self, request: dict[str, Any], output: int) -> int:
+    def _child(self, request: dict[str, Any], output: int, folder: str) -> int:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -135,8 +151,12 @@ class _Worker:
             os.close(self._responses)
             os.dup2(output, 1)
             os.dup2(output, 2)
-            os.chdir(request.get("sandboxDir") or ".")
-            return self._run(request.get("arguments", []))
+            root = os.path.abspath(request.get("sandboxDir") or ".")
+            arguments, inputs = _split(request.get("arguments", []))
+            needed = [path for path in inputs if path not in self._own_files]
+            input_tree.make(folder, needed, root)
+            os.chdir(folder)
+            return self._run(arguments, root)
         except SystemExit as stop:  # argparse's
             return stop.code if isinstance(stop.code, int) else 1
         except BaseException:
@@ -162,6 +182,7 @@ class _Worker:
             _kill(process)  # what it left running, while the group is still its own
             _, status = os.waitpid(process, 0)
             child = self._children.pop(process)
+            shutil.rmtree(child.folder, ignore_errors=True)
             with child.output:
                 child.output.seek(0)
                 output = child.output.read().decode(errors="replace")
@@ -185,11 +206,12 @@ class _Worker:
             data = data[os.write(self._responses, data) :]
 
 
-def serve(run: Callable[[list[str]], int]) -> int:
+def serve(run: Callable[[list[str], str], int]) -> int:
     """Serves Bazel's requests on standard input, and answers on standard output.
 
     Args:
-        run: Runs a request's arguments, and returns the exit status.
+        run: Runs a request's arguments in a folder that has the inputs, writes outputs
+            below another, and returns the exit status.
 
     Returns:
         The exit status.
@@ -201,8 +223,30 @@ def serve(run: Callable[[list[str]], int]) -> int:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     _preload(_PRELOADED)
-    _Worker(run, requests, responses).serve()
+    runfiles = os.environ.get("RUNFILES_DIR")
+    own_files = input_tree.own_files(runfiles) if runfiles else frozenset()
+    _report_start()
+    _Worker(run, own_files, requests, responses).serve()
     return 0
+
+
+def _report_start() -> None:
+    """Tells start_worker.sh, which has the errors until here."""
+    log = os.environ.pop("START_LOG", None)
+    if log:
+        os.dup2(3, 2)
+        os.close(3)
+        os.dup2(2, 1)
+        os.remove(log)
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Takes the declared inputs out of a command line."""
+    kept = [each for each in arguments if not each.startswith(_INPUT)]
+    inputs = [
+        each.removeprefix(_INPUT) for each in arguments if each.startswith(_INPUT)
+    ]
+    return kept, inputs
 
 
 def _preload(modules: Sequence[str]) -> None:
