@@ -63,7 +63,7 @@ EXPECTED = {
             "torch.cond",
         ),
         "tensor_kept_between_calls": (
-            "forward() assigns self.last",
+            "forward() reads self.last and then assigns it",
             "self.last.copy_(...)",
         ),
         "raises_in_forward": (

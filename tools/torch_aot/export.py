@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import collections
 import dataclasses
 import inspect
@@ -16,11 +15,10 @@ from typing import Any
 import sympy
 import torch
 
-from torch_aot import cpp_names, dynamic_shapes, graph_checks, upstream
+from torch_aot import cpp_names, dynamic_shapes, graph_checks, state
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
 from torch_aot.errors import (
-    Frame,
     UserError,
     explain,
     fail,
@@ -76,7 +74,7 @@ def export(
             raise watch.explain(error, model.where) or entry.explain(
                 error, model
             ) from error
-    _reject_lost_state(model, caught)
+    state.reject_lost(model, program, caught)
     signature = _signature(program, entry, model, names, shapes)
     graph_checks.check(program, [spec.name for spec in signature.inputs], model.where)
     _make_paths_portable(program)
@@ -146,74 +144,6 @@ def _check_tensor(side: str, name: str, value: torch.Tensor, where: str) -> None
             where=where,
             fix="keep everything on the CPU: models are exported there",
         )
-
-
-def _reject_lost_state(model: Model, caught: Sequence[warnings.WarningMessage]) -> None:
-    """Rejects a module that keeps a tensor between calls in a plain attribute.
-
-    torch.export only warns, and compiles the attribute's first value in. It stays
-    a warning if that was no tensor: then the attribute may be a cache, or be
-    there to be looked at. nn.LSTM lists its parameters a second time, and export puts
-    others in their place for a while: that is no state.
-    """
-    registered = {
-        id(tensor) for tensor in (*model.module.parameters(), *model.module.buffers())
-    }
-    for warning in caught:
-        text, category = warning.message, warning.category
-        file, line = warning.filename, warning.lineno
-        found = re.match(
-            r"The tensor attributes? (.+) (?:was|were) assigned during export",
-            str(text),
-        )
-        values = {
-            path: _attribute(model.module, path)
-            for path in (found[1].split(", ") if found else ())
-        }
-        if values and all(id(value) in registered for value in values.values()):
-            continue
-        for path, value in values.items():
-            where = _assignment(model.module, path) or model.where
-            # torch.export puts old values back, and leaves new attributes fake.
-            if isinstance(value, torch.Tensor) and not isinstance(
-                value, upstream.FakeTensor
-            ):
-                fail(
-                    f"forward() assigns {path}, so that a later call would see it; compiled "
-                    "models keep only buffers from call to call",
-                    where=where,
-                    fix="register the attribute as a buffer in __init__, "
-                    "self.register_buffer(name, tensor), and change it in place: "
-                    f"{path}.copy_(...)",
-                )
-            text = f"forward() assigns {path}, which the compiled model does not keep"
-            file, _, line = where.rpartition(":")
-        warnings.warn_explicit(text, category, file, int(line))
-
-
-def _attribute(module: torch.nn.Module, path: str) -> Any:
-    """The value of `self.blocks.0.state['h']`, or None."""
-    value: Any = module
-    try:
-        for name, key in re.findall(r"\.(\w+)|\[(.+?)\]", path):
-            value = getattr(value, name) if name else value[ast.literal_eval(key)]
-    except (AttributeError, LookupError, ValueError):
-        return None
-    return value
-
-
-def _assignment(module: torch.nn.Module, path: str) -> str:
-    """The last line in an attribute's class that assigns it, or an empty string."""
-    owner, _, name = re.sub(r"\[.*", "", path).rpartition(".")
-    kind = type(_attribute(module, owner))
-    try:
-        lines, start = inspect.getsourcelines(kind)
-        file = inspect.getsourcefile(kind) or ""
-    except (OSError, TypeError):
-        return ""
-    pattern = rf"self\.{name}\b.*?(?<![=!<>])=(?!=)"
-    found = [start + i for i, line in enumerate(lines) if re.search(pattern, line)]
-    return Frame(file, found[-1]).where if found else ""
 
 
 def _signature(
