@@ -200,12 +200,10 @@ def _read_signature(path: str) -> Signature:
 
 
 def _load(args: argparse.Namespace) -> tuple:
-    from torch_aot import weights
     from torch_aot.entry import Entry
 
     entry = Entry(args.entry)
-    state = weights.read(args.weights) if args.weights else None
-    return entry, entry.load(state, args.seed)
+    return entry, entry.load(args.weights, args.seed)
 
 
 def _write(path: str, content: str | bytes) -> None:

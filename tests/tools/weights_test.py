@@ -177,11 +177,6 @@ def test_a_pickled_module():
     assert "more than tensors (torch.nn.modules.linear.Linear)" in error("w.pth")
 
 
-def test_a_torchscript_archive():
-    torch.jit.script(nn.Linear(2, 2)).save("w.pt")
-    assert "the file is a TorchScript archive, not a state dict" in error("w.pt")
-
-
 def test_what_is_no_dict():
     save_zip([torch.zeros(2)], "w.pth")
     assert "the file holds no state dict (names to tensors) but a list" in error(
@@ -355,3 +350,64 @@ def test_an_entry_that_fails_to_load_weights(write, tool):
         "model.py:12: error: renamed() raised RuntimeError: "
     )
     assert 'Missing key(s) in state_dict: "bias"' in result.text
+
+
+# ---- Training checkpoints and whole models.
+
+CHECKPOINT = {"step": 7, "model_state": STATE, "lr": 0.1}
+
+
+def test_a_training_checkpoint_says_the_way_out():
+    save_zip(CHECKPOINT, "w.pth")
+    message = error("w.pth")
+    assert "its key 'step' has the type int" in message
+    assert "a parameter `weights`" in message
+    assert "load weights['model_state'] there" in message
+
+
+def test_a_training_checkpoint_is_read_whole():
+    save_zip(CHECKPOINT, "w.pth")
+    found = weights.read(["w.pth"], whole=True)
+    assert found.keys() == CHECKPOINT.keys()
+    assert found["step"] == 7
+    assert equal(found["model_state"], STATE)
+
+
+def test_an_entry_gets_a_training_checkpoint(write, tool, tmp_path):
+    write(
+        "model.py",
+        """
+        import torch
+        from torch import nn
+        from torch_aot import Model
+
+        def net(weights):
+            layer = nn.Linear(3, 2)
+            layer.load_state_dict(weights["model_state"])
+            return Model(layer, inputs=(torch.ones(1, 3),))
+        """,
+    )
+    state = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
+    save_zip({"step": 7, "model_state": state}, "w.pth")
+    result = tool("export", "model.py:net", "--weights=w.pth", *OUTPUTS)
+    assert (result.status, result.output) == (0, "")
+    program = export.load(str(tmp_path / "out" / "m.pt2"))
+    assert equal(program.state_dict, state)
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.jit", "w.ts", "w.torchscript", "w.pth"])
+def test_a_torchscript_archive_of_any_ending(name):
+    torch.jit.script(nn.Linear(2, 2)).save(name)
+    message = error(name)
+    assert "the file is a TorchScript archive, not a state dict" in message
+    assert "Model(torch.jit.load(path), ...)" in message
+
+
+@pytest.mark.parametrize("name", ["w.pt2", "w.pt"])
+def test_an_exported_program_is_no_state_dict(name):
+    program = torch.export.export(nn.Linear(2, 2), (torch.ones(1, 2),))
+    with open(name, "wb") as file:
+        torch.export.save(program, file)
+    message = error(name)
+    assert "the file is an ExportedProgram, not a state dict" in message
+    assert "Model(torch.export.load(path), ...)" in message

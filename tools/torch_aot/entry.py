@@ -7,7 +7,7 @@ import os
 import random
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,13 +65,13 @@ class Entry:
         return explained
 
     @eager.portable()
-    def load(self, weights: Mapping[str, torch.Tensor] | None, seed: int) -> Model:
+    def load(self, weights: Sequence[str], seed: int) -> Model:
         """Calls the entry function and loads the weights.
 
         Args:
-            weights: The merged state dict of the declared weights files, or
-                None. It goes to the entry's parameter `weights` if it has one,
-                and otherwise strictly into the module.
+            weights: The declared weights files. What they hold, merged, goes to the
+                entry's parameter `weights` if it has one (None without files), and
+                must otherwise be the module's state dict.
             seed: Seeds the generators of torch, numpy and Python, so that random
                 initialisation is the same every time.
 
@@ -80,7 +80,7 @@ class Entry:
 
         Raises:
             UserError: The file or the function is missing, the function fails
-                or returns something else, or the weights do not fit.
+                or returns something else, or the weights are unreadable or do not fit.
         """
         _seed_generators(seed)  # the file may make tensors when it is imported
         function = self._find(self._import())
@@ -88,9 +88,10 @@ class Entry:
         parameters = inspect.signature(function).parameters
         takes_weights = "weights" in parameters
         self._check_parameters(parameters, where)
+        state = weights_lib.read(weights, whole=takes_weights) if weights else None
         _seed_generators(seed)
         try:
-            model = function(weights=weights) if takes_weights else function()
+            model = function(weights=state) if takes_weights else function()
         except (Exception, SystemExit) as error:
             raise self.explain_own(f"{self.function}() raised", error, where) from error
         self._check_model(model, where)
@@ -100,8 +101,8 @@ class Entry:
             raise self.explain_own(
                 "module.eval() raised", error, model.where
             ) from error
-        if weights is not None and not takes_weights:
-            weights_lib.load_strictly(model.module, weights, model.where)
+        if state is not None and not takes_weights:
+            weights_lib.load_strictly(model.module, state, model.where)
         return model
 
     def _find(self, module: types.ModuleType) -> Callable[..., Any]:

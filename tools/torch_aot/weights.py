@@ -8,6 +8,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence, Sized
+from typing import Any
 
 import torch
 
@@ -15,14 +16,17 @@ from torch_aot.errors import UserError, fail, shorten_path
 
 _SHOWN = 5  # keys shown of each kind; a wrong file misses hundreds
 _SAVE_FIX = "save the state dict alone: torch.save(module.state_dict(), path)"
+_ENDINGS = (".pth", ".pt", ".bin")
 
 
-def read(paths: Sequence[str]) -> dict[str, torch.Tensor]:
+def read(paths: Sequence[str], *, whole: bool = False) -> dict[str, Any]:
     """Reads and merges state dicts.
 
     Args:
         paths: `.safetensors` files, or `.pth`, `.pt`, `.bin` files that
             torch.save wrote; these are unpickled with weights_only=True.
+        whole: Whether to take dicts as they are, with what they hold beside tensors
+            and below other keys, as training checkpoints do.
 
     Returns:
         One dict from parameter and buffer names to tensors on the CPU.
@@ -31,10 +35,10 @@ def read(paths: Sequence[str]) -> dict[str, torch.Tensor]:
         UserError: A file is of no known kind, broken or unsafe, does not hold a
             dict of tensors, or two hold the same key.
     """
-    merged: dict[str, torch.Tensor] = {}
+    merged: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for path in paths:
-        for key, tensor in _read_one(path).items():
+        for key, tensor in _read_one(path, whole).items():
             if key in merged:
                 fail(
                     f"the key {key!r} is in this weights file and in {origin[key]}",
@@ -46,13 +50,14 @@ def read(paths: Sequence[str]) -> dict[str, torch.Tensor]:
     return merged
 
 
-def _read_one(path: str) -> Mapping[str, torch.Tensor]:
+def _read_one(path: str, whole: bool) -> Mapping[str, Any]:
     where = shorten_path(path)
     if not os.path.isfile(path):
         fail("the weights file does not exist", where=where, fix="check its path")
     if path.endswith(".safetensors"):
         return _read_safetensors(path, where)
-    if not path.endswith((".pth", ".pt", ".bin")):
+    _reject_programs(path, where)
+    if not path.endswith(_ENDINGS):
         fail(
             "a weights file of unknown kind",
             where=where,
@@ -68,14 +73,37 @@ def _read_one(path: str) -> Mapping[str, torch.Tensor]:
             fix=_SAVE_FIX,
         )
     for key, value in state.items():
-        if not isinstance(value, torch.Tensor):
+        if not whole and not isinstance(value, torch.Tensor):
+            inner = next((k for k, v in state.items() if isinstance(v, Mapping)), key)
             fail(
                 f"the file does not hold a state dict (names to tensors): its key {key!r} "
                 f"has the type {type(value).__name__}",
                 where=where,
-                fix=f'{_SAVE_FIX}, or under the key "state_dict"',
+                fix=f'{_SAVE_FIX}, or under the key "state_dict"; or give the entry '
+                "function a parameter `weights`, which gets this dict as it is, and load "
+                f"weights[{inner!r}] there",
             )
     return state
+
+
+def _reject_programs(path: str, where: str) -> None:
+    """Rejects archives of whole models, whatever they are called."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        names = {name.partition("/")[2] for name in archive.namelist()}
+    for kind, marker, load, state in (
+        ("a TorchScript archive", "constants.pkl", "torch.jit.load", "state_dict()"),
+        ("an ExportedProgram", "archive_format", "torch.export.load", "state_dict"),
+    ):
+        if marker in names:
+            fail(
+                f"the file is {kind}, not a state dict",
+                where=where,
+                fix="name it in the torch_model's `data` instead, and return "
+                f"Model({load}(path), ...); for its weights alone, save its state dict: "
+                f"torch.save({load}(path).{state}, path)",
+            )
 
 
 def _read_safetensors(path: str, where: str) -> Mapping[str, torch.Tensor]:
@@ -105,13 +133,6 @@ def _unpickle(path: str, where: str) -> object:
     except EOFError as error:
         raise _unreadable(path, where, "torch.save", "it ends too early") from error
     except (RuntimeError, OSError, ValueError, zipfile.BadZipFile) as error:
-        if "TorchScript" in str(error):
-            raise UserError(
-                "the file is a TorchScript archive, not a state dict",
-                where=where,
-                fix="load it with torch.jit.load and save its state dict: "
-                "torch.save(m.state_dict(), path)",
-            ) from error
         reason = str(error).splitlines()[0].partition(". ")[0]
         raise _unreadable(path, where, "torch.save", reason) from error
 
