@@ -1,13 +1,16 @@
 """Signatures: names, dtypes and sizes; and the bytes of what is exported."""
 
 import collections
+import copy
 import dataclasses
+import io
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import types
 import zipfile
 from typing import Any
 
@@ -15,6 +18,8 @@ import pytest
 import torch
 from torch import nn
 from torch.export import Dim
+from torch.nn import functional as F
+from torch.nn.utils import prune
 
 import compile_model
 from torch_aot import Model, export
@@ -515,6 +520,459 @@ def test_examples_need_not_be_contiguous():
     program, _ = run(lambda x: x + 1, torch.randn(4, 2).T)
     (args, _) = program.example_inputs
     assert args[0].is_contiguous()
+
+
+# ---- Modules of other kinds.
+
+
+class Classifier(nn.Module):
+    """Has parameters, a branch on sizes, state, and a method beside forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.norm = nn.BatchNorm1d(4)
+        self.drop = nn.Dropout(0.5)
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x, scale: float = 2.0):
+        self.calls += 1
+        y = self.drop(self.norm(self.layer(x)))
+        for _ in range(2):
+            y = y * scale
+        if y.dim() == 2:
+            y = y.relu()
+        return y * self.calls
+
+    @torch.jit.export
+    def logits(self, x):
+        return self.layer(x)
+
+
+class Around(nn.Module):
+    def __init__(self, *modules):
+        super().__init__()
+        self.inner = nn.ModuleList(modules)
+
+    def forward(self, x):
+        for module in self.inner:
+            x = module(x)
+        return x
+
+
+def saved(module):
+    """A ScriptModule as torch.jit.load gives it."""
+    file = io.BytesIO()
+    torch.jit.save(module, file)
+    file.seek(0)
+    return torch.jit.load(file)
+
+
+def prepared(module, **arguments):
+    """A model as an entry's is, when it comes to be exported."""
+    inputs = arguments.pop("inputs", (X,))
+    entry = Entry("models/m.py:m")
+    entry._import = lambda: types.SimpleNamespace(
+        m=lambda: Model(module, inputs, **arguments)
+    )
+    model = entry.load([], seed=0)
+    return export.export(entry, model)
+
+
+def outputs_of(program, *inputs, calls=3):
+    module = copy.deepcopy(program.module(check_guards=False))
+    with torch.no_grad():
+        return [module(*inputs) for _ in range(calls)]
+
+
+SCRIPTED = {
+    "scripted": lambda m: torch.jit.script(m),
+    "loaded": lambda m: saved(torch.jit.script(m)),
+    "scripted in training mode": lambda m: torch.jit.script(m.train()),
+    "frozen": lambda m: torch.jit.freeze(torch.jit.script(m)),
+    "frozen and loaded": lambda m: saved(torch.jit.freeze(torch.jit.script(m))),
+    "a part": lambda m: Around(nn.Identity(), torch.jit.script(m)),
+    "a loaded part": lambda m: Around(saved(torch.jit.script(m)), nn.Identity()),
+}
+
+
+@pytest.mark.parametrize("wrap", SCRIPTED.values(), ids=SCRIPTED)
+def test_torchscript(wrap):
+    module = Classifier().eval()
+    larger = torch.randn(9, 4)
+    with torch.no_grad():
+        expected = [copy.deepcopy(module)(X) * (i + 1) for i in range(3)]
+        expected_of_larger = copy.deepcopy(module)(larger)
+    program, signature = prepared(wrap(module), dynamic_shapes=({0: BATCH},))
+    assert signature.text.startswith("(x: float32[batch, 4]) -> (output: float32[batch")
+    for found, wanted in zip(outputs_of(program, X), expected, strict=True):
+        torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(outputs_of(program, larger)[0], expected_of_larger)
+
+
+def test_a_traced_module():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, image):
+            return self.layer(image).relu()
+
+    for wrap in (lambda m: m, saved):
+        module = Net().eval()
+        traced = wrap(torch.jit.trace(module, X))
+        program, signature = prepared(traced, dynamic_shapes=({0: BATCH},))
+        assert names(signature.inputs) == ["image"]
+        assert torch.equal(outputs_of(program, X, calls=1)[0], module(X))
+
+
+def test_a_scripted_part_in_two_places():
+    layer = nn.Linear(4, 4)
+    part = torch.jit.script(layer)
+    program, _ = prepared(Around(part, part))
+    torch.testing.assert_close(outputs_of(program, X)[0], layer(layer(X)))
+    part = torch.jit.script(Classifier())
+    with pytest.raises(UserError, match=r"'inner.1', which has state"):
+        prepared(Around(part, part))
+
+
+def test_other_methods_of_a_scripted_part():
+    class Net(nn.Module):
+        def __init__(self, part):
+            super().__init__()
+            self.part = part
+
+        def forward(self, x):
+            return self.part.logits(x)
+
+    module = Classifier().eval()
+    program, _ = prepared(Net(torch.jit.script(module)))
+    assert torch.equal(outputs_of(program, X)[0], module.logits(X))
+
+
+def test_weights_are_loaded_into_torchscript(write, tool, tmp_path):
+    write(
+        "model.py",
+        """
+        import torch
+        from torch import nn
+        from torch_aot import Model
+
+        def net():
+            return Model(torch.jit.script(nn.Linear(3, 2)), (torch.ones(1, 3),))
+        """,
+    )
+    torch.save({"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, "w.pt")
+    result = tool(
+        *("export", "model.py:net", "--weights=w.pt"),
+        *("--program=OUT/m.pt2", "--signature=OUT/m.json"),
+    )
+    assert (result.status, result.output) == (0, "")
+    program = export.load(str(tmp_path / "out" / "m.pt2"))
+    assert program.module()(torch.ones(1, 3)).tolist() == [[3, 3]]
+
+
+# What the message about TorchScript's own `if` and sizes says to do.
+def test_the_weights_of_torchscript_fit_the_python_module(tmp_path):
+    path = str(tmp_path / "m.pt")
+    original = Classifier()
+    torch.jit.script(original).save(path)
+    module = Classifier()
+    module.load_state_dict(torch.jit.load(path).state_dict())
+    assert torch.equal(module.layer.weight, original.layer.weight)
+
+
+PROGRAMS = {
+    "as it is": lambda p: p,
+    "decomposed": lambda p: p.run_decompositions(),
+    "saved and loaded": lambda p: reloaded(p),
+}
+
+
+def reloaded(program):
+    file = io.BytesIO()
+    torch.export.save(program, file)
+    file.seek(0)
+    return torch.export.load(file)
+
+
+@pytest.mark.parametrize("wrap", PROGRAMS.values(), ids=PROGRAMS)
+def test_an_exported_program(wrap):
+    module = Classifier().eval()
+    with torch.no_grad():
+        expected = [copy.deepcopy(module)(X) * (i + 1) for i in range(3)]
+    given = torch.export.export(module, (X,), dynamic_shapes=({0: BATCH},))
+    program, signature = prepared(wrap(given), inputs=None)
+    assert signature.text == (
+        "(x: float32[x_size0, 4]) -> (output: float32[x_size0, 4])"
+    )
+    assert signature.symbols == {"x_size0": (1, 64)}
+    for found, wanted in zip(outputs_of(program, X), expected, strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+def test_an_exported_program_with_arguments_of_all_kinds():
+    class Net(nn.Module):
+        def forward(self, x, *rest, scale, state, **more):
+            return {"y": x * rest[0] - scale, "z": state["h"] / more["divisor"]}
+
+    values = [torch.full((2,), float(i)) for i in range(1, 6)]
+    given = torch.export.export(
+        Net(),
+        tuple(values[:2]),
+        {"scale": values[2], "state": {"h": values[3]}, "divisor": values[4]},
+    )
+    entry = Entry("models/m.py:m")
+    model = Model(given)
+    model.unpack_program()
+    signature = export.export(entry, model)[1]
+    assert len(signature.inputs) == 5 and names(signature.outputs) == ["y", "z"]
+    assert names(signature.inputs)[0] == "x"
+    assert names(signature.inputs)[3] == "state_h"
+    args, kwargs = model.bind(model.inputs, "")
+    found = model.module(*args, **kwargs)  # as torch_model_test runs it
+    assert found["y"].tolist() == [-1, -1] and found["z"].tolist() == pytest.approx(
+        [0.8] * 2
+    )
+
+
+def test_modules_of_exported_programs():
+    def module():
+        program = torch.export.export(
+            nn.Linear(4, 4).eval(), (X,), dynamic_shapes=({0: BATCH},)
+        )
+        return program.module()
+
+    for given in (module(), Around(module(), module())):
+        program, signature = prepared(given, dynamic_shapes=({0: BATCH},))
+        assert "float32[batch, 4]" in signature.text
+        assert torch.equal(outputs_of(program, X)[0], given(X))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        torch.compile,
+        lambda m: Around(torch.compile(m)),
+        nn.DataParallel,
+        torch.fx.symbolic_trace,
+        torch.optim.swa_utils.AveragedModel,
+        lambda m: torch.jit.script(m),
+    ],
+)
+def test_wrapped_modules(wrap):
+    module = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU()).eval()
+    program, _ = prepared(wrap(module))
+    torch.testing.assert_close(outputs_of(program, X)[0], module(X))
+
+
+# ---- State that is none.
+
+
+def _pruned():
+    layer = nn.Linear(4, 4)
+    prune.l1_unstructured(layer, "weight", 0.5)
+    return layer
+
+
+NORMALISED = {
+    "weight_norm": lambda: nn.utils.weight_norm(nn.Linear(4, 4)),
+    "spectral_norm": lambda: nn.utils.spectral_norm(nn.Linear(4, 4)),
+    "parametrizations.weight_norm": lambda: nn.utils.parametrizations.weight_norm(
+        nn.Linear(4, 4)
+    ),
+    "parametrizations.spectral_norm": lambda: nn.utils.parametrizations.spectral_norm(
+        nn.Linear(4, 4)
+    ),
+    "parametrizations.orthogonal": lambda: nn.utils.parametrizations.orthogonal(
+        nn.Linear(4, 4)
+    ),
+    "prune": _pruned,
+    "a part": lambda: nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 4)), nn.ReLU()),
+}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("make", NORMALISED.values(), ids=NORMALISED)
+def test_weights_computed_in_each_call(make, recwarn):
+    module = make().eval()
+    program, _ = run(module, X)
+    assert not [w for w in recwarn if "forward() assigns" in str(w.message)]
+    torch.testing.assert_close(outputs_of(program, X)[0], module(X))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_computed_weight_of_an_lstm():
+    lstm = nn.utils.weight_norm(nn.LSTM(4, 3, batch_first=True), "weight_hh_l0").eval()
+    x = torch.randn(2, 5, 4)
+    program, _ = run(lstm, x)
+    torch.testing.assert_close(outputs_of(program, x)[0][0], lstm(x)[0])
+
+
+def test_attributes_assigned_before_they_are_read():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden = torch.zeros(2, 4)
+            self.parts = {"a": torch.zeros(2, 4)}
+            self.seen = torch.zeros(2, 4)
+
+        def forward(self, x):
+            self.hidden = x * 2
+            self.parts["a"] = self.hidden + 1
+            self.seen = x
+            return self.parts["a"] * self.hidden
+
+    program, _ = run(Net(), X)
+    assert torch.equal(outputs_of(program, X)[0], (X * 2 + 1) * X * 2)
+
+
+def test_buffers_side_by_side_in_one_memory():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            keys, values = torch.zeros(2, 4).unbind()
+            self.register_buffer("keys", keys)
+            self.register_buffer("values", values)
+
+        def forward(self, x):
+            self.keys.add_(x[0])
+            self.values.sub_(x[0])
+            return self.keys - self.values
+
+    program, _ = run(Net(), X)
+    assert torch.equal(outputs_of(program, X)[2], X[0] * 6)
+
+
+# What the messages about state say to do.
+@pytest.mark.parametrize("write_at", ["element", "sum", "slice"])
+def test_writing_at_an_index_of_rank_1(write_at):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("cache", torch.zeros(4, 4))
+
+        def forward(self, x, i):
+            if write_at == "element":
+                self.cache[i.reshape(1)] = x
+            elif write_at == "sum":
+                self.cache[i.reshape(1)] += x
+            else:
+                self.cache[i + torch.arange(2)] = x
+            return self.cache.clone()
+
+    i = torch.tensor(1)
+    program, _ = run(Net(), X[0], i)
+    expected = torch.zeros(4, 4)
+    expected[1] = X[0]
+    if write_at == "slice":
+        expected[2] = X[0]
+    assert torch.equal(outputs_of(program, X[0], i, calls=1)[0], expected)
+
+
+def test_a_view_taken_in_forward():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("ring", torch.zeros(8))
+
+        def forward(self, x):
+            self.ring.add_(x)
+            return self.ring[4:] * 2
+
+    one = torch.tensor(1.0)
+    program, _ = run(Net(), one)
+    assert outputs_of(program, one)[1].tolist() == [4] * 4
+
+
+# ---- Operators that could draw random numbers, and do not; and other fixes.
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.dropout(x, 0.0),
+        lambda x: F.dropout(x, 0.5, training=False),
+        lambda x: F.dropout2d(x, 0.5, training=False),
+        lambda x: torch.native_dropout(x, 0.5, False)[0],
+        lambda x: F.alpha_dropout(x, 0.5, training=False),
+        lambda x: F.rrelu(x, training=False),
+        lambda x: F.scaled_dot_product_attention(x, x, x),
+        lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.0),
+    ],
+)
+def test_operators_that_draw_nothing(function):
+    x = torch.randn(1, 2, 3, 4)
+    program, _ = run(function, x)
+    torch.testing.assert_close(outputs_of(program, x)[0], function(x))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.LSTM(4, 4, 2, dropout=0.5),
+        nn.GRU(4, 4, 2, dropout=0.5, bidirectional=True),
+        nn.TransformerEncoderLayer(4, 2, 8, dropout=0.5),
+    ],
+)
+def test_dropout_in_eval_mode(module):
+    prepared(module, inputs=(torch.randn(3, 1, 4),))
+
+
+def test_the_last_output_of_padded_sequences():
+    lstm = nn.LSTM(4, 3, batch_first=True)
+    x, lengths = torch.randn(2, 5, 4), torch.tensor([5, 2])
+
+    def forward(x, lengths):
+        y, _ = lstm(x)
+        return y[torch.arange(len(x)), lengths - 1]
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = lstm
+
+        def forward(self, x, lengths):
+            return forward(x, lengths)
+
+    program, _ = run(Net(), x, lengths)
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
+    expected = lstm(packed)[1][0][0]
+    torch.testing.assert_close(outputs_of(program, x, lengths)[0], expected)
+
+
+def test_rounding_in_float_is_quantising():
+    def forward(x):
+        q = (torch.round(x / 0.1) + 3).clamp(-128, 127)
+        return (q - 3) * 0.1
+
+    program, _ = run(forward, X * 20)
+    expected = torch.quantize_per_tensor(X * 20, 0.1, 3, torch.qint8).dequantize()
+    torch.testing.assert_close(outputs_of(program, X * 20)[0], expected)
+
+
+def test_a_gradient_by_autograd():
+    def forward(x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return torch.autograd.grad((x**3).sum(), x)[0]
+
+    program, _ = run(forward, X)
+    torch.testing.assert_close(outputs_of(program, X)[0], 3 * X**2)
+
+
+def test_a_distribution_that_checks_nothing():
+    def forward(x):
+        return torch.distributions.Normal(x, 1.0, validate_args=False).log_prob(x + 1)
+
+    text(forward, X)
+
+
+def test_an_initialised_lazy_module():
+    module = nn.LazyLinear(3)
+    module(X)
+    assert text(module, X).endswith("(output: float32[2, 3])")
 
 
 # ---- What the files hold.

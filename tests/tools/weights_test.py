@@ -411,3 +411,29 @@ def test_an_exported_program_is_no_state_dict(name):
     message = error(name)
     assert "the file is an ExportedProgram, not a state dict" in message
     assert "Model(torch.export.load(path), ...)" in message
+
+
+# What those messages say to do.
+def test_whole_models_as_data(write, tool):
+    write(
+        "model.py",
+        """
+        import torch
+        from torch_aot import Model
+
+        def script():
+            return Model(torch.jit.load("m.jit"), (torch.ones(1, 2),))
+
+        def program():
+            return Model(torch.export.load("m.pt2"))
+        """,
+    )
+    layer = nn.Linear(2, 2)
+    torch.jit.script(layer).save("m.jit")
+    torch.export.save(torch.export.export(layer, (torch.ones(1, 2),)), "m.pt2")
+    for entry in ("script", "program"):
+        assert tool("export", f"model.py:{entry}", *OUTPUTS).status == 0
+    torch.save(torch.jit.load("m.jit").state_dict(), "one.pth")
+    torch.save(torch.export.load("m.pt2").state_dict, "two.pth")
+    assert equal(weights.read(["one.pth"]), layer.state_dict())
+    assert equal(weights.read(["two.pth"]), layer.state_dict())

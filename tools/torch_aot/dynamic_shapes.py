@@ -230,7 +230,8 @@ class SizeWatch:
     it knows only its own. This context manager makes it note the user's.
     """
 
-    def __init__(self, shapes: Sequence[Shape]) -> None:
+    def __init__(self, shapes: Sequence[Shape], scripted: bool = False) -> None:
+        self._scripted = scripted
         self._dims = {
             root.__name__: root
             for shape in shapes
@@ -240,11 +241,13 @@ class SizeWatch:
         self._env: Any = None
 
     def __enter__(self) -> Self:
+        caller = sys._getframe(1)  # what is above it, is no line of the model's
+
         def user_frame(env: Any, original: Callable[[Any], Any]) -> Any:
             self._env = env
             frame: types.FrameType | None = sys._getframe()
             while frame and not is_user_file(frame.f_code.co_filename):
-                frame = frame.f_back
+                frame = frame.f_back if frame is not caller else None
             return frame or original(env)
 
         self._patched = upstream.patched(upstream.user_frame(user_frame))
@@ -281,6 +284,15 @@ class SizeWatch:
                 fix="narrow dynamic_shapes, or change the code that needs it narrower",
             )
         first, *others = problems
+        if self._scripted:
+            first = dataclasses.replace(
+                first,
+                what=f"{first.what}; the module is TorchScript, which reads sizes as plain "
+                "numbers (x.size(0))",
+                fix="leave the dimension out of dynamic_shapes, or compile the Python "
+                "module that was scripted or traced, with the weights: "
+                "module.load_state_dict(torch.jit.load(path).state_dict())",
+            )
         also = [
             f"\nalso {p.frame.where + ': ' if p.frame else ''}{p.what}"
             for p in others[:3]

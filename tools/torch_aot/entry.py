@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from torch_aot import eager, user_file
+from torch_aot import eager, torchscript, user_file
 from torch_aot import weights as weights_lib
 from torch_aot.errors import (
     FULL_TRACE,
@@ -95,6 +95,7 @@ class Entry:
         except (Exception, SystemExit) as error:
             raise self.explain_own(f"{self.function}() raised", error, where) from error
         self._check_model(model, where)
+        _allow_eval(model.module)
         try:
             model.module.eval()
         except Exception as error:
@@ -103,6 +104,12 @@ class Entry:
             ) from error
         if state is not None and not takes_weights:
             weights_lib.load_strictly(model.module, state, model.where)
+        try:
+            model.module = torchscript.prepare(model.module, model.where)
+        except Exception as error:
+            raise self.explain_own(
+                "freezing TorchScript raised", error, model.where
+            ) from error
         return model
 
     def _find(self, module: types.ModuleType) -> Callable[..., Any]:
@@ -152,6 +159,7 @@ class Entry:
                 where=where,
                 fix="return Model(module, inputs=(...)), from torch_aot import Model",
             )
+        model.unpack_program()
         if not isinstance(model.module, torch.nn.Module):
             fix = "wrap the computation in the forward of a torch.nn.Module"
             if isinstance(model.module, type):
@@ -160,6 +168,13 @@ class Entry:
                 f"the Model's module is {_describe(model.module)}, not a torch.nn.Module",
                 where=model.where,
                 fix=fix,
+            )
+        if model.inputs is None:
+            fail(
+                "the Model has no example inputs",
+                where=model.where,
+                fix="give a tuple of positional or a dict of keyword arguments of "
+                "forward: Model(module, inputs=(x,))",
             )
 
     def _import(self) -> types.ModuleType:
@@ -210,6 +225,17 @@ class Entry:
                 "from the workspace's root"
             )
         return UserError(what, where=where, fix=fix, stack=frames)
+
+
+def _allow_eval(module: torch.nn.Module) -> None:
+    """Lets modules that ExportedProgram.module() made be put into eval mode.
+
+    Their graphs are in one mode for good, and their eval() only raises.
+    """
+    for each in module.modules():
+        if isinstance(each, torch.fx.GraphModule):
+            for name in ("eval", "train"):
+                vars(each).pop(name, None)
 
 
 def _seed_generators(seed: int) -> None:

@@ -6,16 +6,25 @@ import collections
 import dataclasses
 import inspect
 import os
+import random
 import re
 import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import sympy
 import torch
 
-from torch_aot import cpp_names, dynamic_shapes, graph_checks, state
+from torch_aot import (
+    cpp_names,
+    dynamic_shapes,
+    graph_checks,
+    state,
+    torchscript,
+    upstream,
+)
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
 from torch_aot.errors import (
@@ -57,9 +66,30 @@ def export(
         torch.Tensor, lambda t: t.detach().contiguous(), (args, kwargs)
     )
     shapes = dynamic_shapes.check(model, args, kwargs, names)
+    program = model.program
+    if program is None:
+        program = _export(entry, model, args, kwargs, shapes)
+    else:
+        program.example_inputs = args, kwargs
+    signature = _signature(program, entry, model, names, shapes)
+    graph_checks.check(program, [spec.name for spec in signature.inputs], model.where)
+    _make_paths_portable(program)
+    _make_types_portable(program)
+    return program, signature
+
+
+def _export(
+    entry: Entry,
+    model: Model,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    shapes: Sequence[dynamic_shapes.Shape],
+) -> torch.export.ExportedProgram:
+    before = _python_generators()
     with (
         torch.no_grad(),
-        dynamic_shapes.SizeWatch(shapes) as watch,
+        dynamic_shapes.SizeWatch(shapes, torchscript.is_in(model.module)) as watch,
+        torchscript.sizes_stay_symbolic(),
         warnings.catch_warnings(record=True) as caught,
     ):
         try:
@@ -74,16 +104,35 @@ def export(
             raise watch.explain(error, model.where) or entry.explain(
                 error, model
             ) from error
+    if before != _python_generators():
+        # No error: some models draw, and then use it in training alone.
+        file, _, line = model.where.rpartition(":")
+        warnings.warn_explicit(
+            "forward() draws random numbers from Python's random or NumPy; where it uses "
+            "them, the same ones are compiled in for every call",
+            UserWarning,
+            file,
+            int(line),
+        )
     state.reject_lost(model, program, caught)
-    signature = _signature(program, entry, model, names, shapes)
-    graph_checks.check(program, [spec.name for spec in signature.inputs], model.where)
-    _make_paths_portable(program)
-    _make_types_portable(program)
-    return program, signature
+    return program
+
+
+def _python_generators() -> str:
+    """The state of the generators that are no torch's."""
+    return repr((random.getstate(), np.random.get_state(legacy=False)))
 
 
 def _check_inputs(model: Model, names: Sequence[str], values: Sequence[Any]) -> None:
     """Rejects what torch.export takes, or rejects in other words, and C++ cannot pass."""
+    packed = torch.nn.utils.rnn.PackedSequence
+    for value in pytree.tree_leaves(model.inputs, lambda x: isinstance(x, packed)):
+        if isinstance(value, packed):
+            fail(
+                "an example input is a packed sequence, whose sizes are data",
+                where=model.where,
+                fix="let forward take the padded batch and the lengths, two tensors",
+            )
     for name, value in zip(names, values, strict=True):
         if isinstance(value, torch.Tensor):
             _check_tensor("input", name, value, model.where)
@@ -105,6 +154,12 @@ def _check_inputs(model: Model, names: Sequence[str], values: Sequence[Any]) -> 
         ("buffer", model.module.named_buffers()),
     ):
         for name, tensor in tensors:
+            if torch.nn.parameter.is_lazy(tensor):
+                fail(
+                    f"the module's {kind} {name!r} has no shape yet",
+                    where=model.where,
+                    fix="run the module once on the example, module(x), before Model(...)",
+                )
             if tensor.device.type != "cpu":
                 fail(
                     f"the module's {kind} {name!r} is on the device {tensor.device}, not on "
