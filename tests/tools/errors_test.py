@@ -366,7 +366,165 @@ EXPECTED = {
         ),
         "raises_its_own_error": ("raised ValueError: no input", "--full_trace"),
     },
+    "random_numbers.py": {
+        "dropout": ("aten::dropout draws random numbers", "training=self.training"),
+        "dropout_of_channels": (
+            "aten::feature_dropout draws random numbers",
+            "training=self.training",
+        ),
+        "native_dropout": (
+            "aten::native_dropout draws random numbers",
+            "training=self.training",
+        ),
+        "attention_dropout": (
+            "aten::scaled_dot_product_attention draws",
+            "dropout_p=0.0",
+        ),
+        "lstm_in_training": ("aten::lstm draws random numbers", "self.layer.eval()"),
+        "rrelu_in_training": (
+            "aten::rrelu draws random numbers",
+            "training=self.training",
+        ),
+        "rand_like": (
+            "aten::rand_like draws random numbers",
+            "forward(self, x, noise)",
+        ),
+        "randn": ("aten::randn draws random numbers", "forward(self, x, noise)"),
+        "randint": ("aten::randint draws random numbers", "forward(self, x, noise)"),
+        "randperm": ("aten::randperm draws random numbers", "forward(self, x, noise)"),
+        "bernoulli": (
+            "aten::bernoulli draws random numbers",
+            "forward(self, x, noise)",
+        ),
+        "bernoulli_in_place": ("aten::bernoulli_ draws", "pass the random numbers"),
+        "multinomial": (
+            "aten::multinomial draws random numbers",
+            "forward(self, x, noise)",
+        ),
+        "normal_in_place": (
+            "aten::normal_ draws random numbers",
+            "forward(self, x, noise)",
+        ),
+        "uniform_in_place": (
+            "aten::uniform_ draws random numbers",
+            "forward(self, x, noise)",
+        ),
+        "exponential": (
+            "aten::exponential_ draws random numbers",
+            "forward(self, x, noise)",
+        ),
+        "with_a_generator": (
+            "aten::randn draws random numbers",
+            "forward(self, x, noise)",
+        ),
+        "in_a_branch": (
+            "aten::rand_like draws random numbers",
+            "forward(self, x, noise)",
+        ),
+        "in_a_loop": (
+            "aten::rand_like draws random numbers",
+            "forward(self, x, noise)",
+        ),
+        "under_autocast": (
+            "aten::rand_like draws random numbers",
+            "forward(self, x, noise)",
+        ),
+    },
+    "state.py": {
+        "tensor_changed_in_place": (
+            "changes the tensor 'total' in place, which is no buffer",
+            "self.register_buffer(name, tensor)",
+        ),
+        "tensor_in_a_list": (
+            "forward() reads self.states[0] and then assigns it",
+            "self.register_buffer",
+        ),
+        "buffer_with_a_view": (
+            "the buffer 'ring' in place, and 'tail' shares its memory",
+            "self.ring[4:]",
+        ),
+        "view_of_a_buffer": (
+            "the buffer 'tail' in place, and 'ring' shares its memory",
+            "self.ring[4:]",
+        ),
+        "buffer_of_two_names": ("shares its memory", "keep one of them"),
+        "attribute_of_a_buffer": (
+            "the buffer 'ring' in place, and 'tail' shares its memory",
+            "self.ring[4:]",
+        ),
+        "element_assigned": (
+            "the index that is assigned to here",
+            "x[i.reshape(1)] = y",
+        ),
+        "element_added_to": (
+            "the index that is assigned to here",
+            "x[i.reshape(1)] = y",
+        ),
+        "slice_assigned": (
+            "the index that is assigned to here",
+            "x[i + torch.arange(n)] = y",
+        ),
+    },
+    "modules.py": {
+        "scripted_if": ("an `if` or a loop of the TorchScript module", "torch.cond"),
+        "scripted_part_with_an_if": (
+            "an `if` or a loop of the TorchScript module",
+            "torch.cond",
+        ),
+        "scripted_size": (
+            "<= batch <= 64; the module is TorchScript, which reads sizes as plain numbers",
+            "or compile the Python module that was scripted",
+        ),
+        "scripted_failure": (
+            "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x4 and 5x4)",
+            "correct",
+        ),
+        "program_and_inputs": (
+            "has inputs beside an ExportedProgram",
+            "Model(program)",
+        ),
+        "program_and_shapes": (
+            "has dynamic_shapes beside an ExportedProgram",
+            "Model(program)",
+        ),
+        "program_without_example": (
+            "has no example inputs",
+            "program.example_inputs = ",
+        ),
+        "no_example": ("the Model has no example inputs", "Model(module, inputs=(x,))"),
+        "lazy": ("the module's parameter 'weight' has no shape yet", "module(x)"),
+        "quantised": ("quantised by torch.ao.quantization", "in float"),
+        "quantised_tensor": (
+            "a quantised tensor (torch.qint8)",
+            "torch.round(x / scale)",
+        ),
+        "packed_sequence": (
+            "a packed sequence (pack_padded_sequence)",
+            "y[torch.arange(len(x)), lengths - 1]",
+        ),
+        "packed_sequences": (
+            "a packed sequence (pack_padded_sequence)",
+            "padded batch",
+        ),
+        "packed_input": (
+            "an example input is a packed sequence",
+            "the padded batch and the lengths",
+        ),
+        "gradient": ("differentiates with torch.func", "torch.autograd.grad(f(x), x)"),
+        "distribution": (
+            "torch.distributions makes of this distribution",
+            "validate_args=False",
+        ),
+    },
     "operators.py": {
+        "complex_operator": (
+            "the runtime has no operator aten::exp of complex64 tensors",
+            "torch.view_as_real(x)",
+        ),
+        "operator_of_half_precision": (
+            "the runtime has no operator aten::index_add of bfloat16 tensors",
+            "x.float()",
+        ),
         "custom_operator": (
             "bad_models::triple is a custom operator",
             "PyTorch's own operators",
@@ -400,7 +558,12 @@ EXPECTED = {
 }
 
 # Those that are exported, and fail only when C++ is generated.
-FAIL_AT_CODEGEN = {"operator_of_a_decomposition", "operator_without_kernel"}
+FAIL_AT_CODEGEN = {
+    "complex_operator",
+    "operator_of_a_decomposition",
+    "operator_of_half_precision",
+    "operator_without_kernel",
+}
 
 CASES = [
     (file, entry, what, fix)
@@ -493,6 +656,37 @@ def test_an_undeclared_change_of_an_input_fails_later(write, tool):
     assert result.files == ["model.json", "model.pt2"]
 
 
+def test_a_parametrisation_without_kernel(write, tool):
+    """Orthogonal weights take a matrix exponential; the fix computes it in Python."""
+    write(
+        "model.py",
+        """
+        import torch
+        from torch import nn
+        from torch.nn.utils import parametrizations, parametrize
+        from torch_aot import Model
+
+
+        def net():
+            layer = parametrizations.orthogonal(nn.Linear(4, 4))
+            return Model(layer, inputs=(torch.ones(1, 4),))
+
+
+        def baked():
+            layer = parametrizations.orthogonal(nn.Linear(4, 4))
+            parametrize.remove_parametrizations(layer, "weight")
+            return Model(layer, inputs=(torch.ones(1, 4),))
+        """,
+    )
+    assert tool("export", "model.py:net", *OUTPUTS).status == 0
+    result = tool(*CODEGEN)
+    assert result.status == 1
+    assert "the runtime has no operator aten::linalg_matrix_exp" in result.text
+    assert 'remove_parametrizations(layer, "weight")' in result.text
+    assert tool("export", "model.py:baked", *OUTPUTS).status == 0
+    assert tool(*CODEGEN).status == 0
+
+
 def test_a_whole_message(tool, monkeypatch):
     monkeypatch.chdir(BAD_MODELS)
     entry = "control_flow.py:if_on_a_tensor_in_a_helper"
@@ -564,6 +758,17 @@ def test_an_attribute_to_look_at_is_a_warning(write, tool):
     assert result.output.startswith(
         "model.py:7: UserWarning: forward() assigns self.seen"
     )
+
+
+def test_random_numbers_of_python_are_a_warning(write, tool):
+    line = "import random; return x * random.random()"
+    result = export_line(write, tool, line)
+    assert result.status == 0
+    assert "UserWarning: forward() draws random numbers from Python's random" in (
+        result.text
+    )
+    line = "import numpy; return x * float(numpy.random.rand())"
+    assert "draws random numbers" in export_line(write, tool, line).text
 
 
 def test_an_error_that_is_not_known(write, tool, monkeypatch):

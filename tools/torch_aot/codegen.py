@@ -22,7 +22,6 @@ from torch_aot import isa as isa_lib
 from torch_aot import kernel_checks, upstream
 from torch_aot import signature as sig
 from torch_aot.errors import (
-    Frame,
     UserError,
     chain,
     error_at,
@@ -298,18 +297,30 @@ def _reject_missing_operators(
     if not extern_nodes:
         return
     operators = sorted({n["node"]["target"] for n in json.loads(extern_nodes)["nodes"]})
+    call = _call_of(operators[0], graph.module)
+    listed = ", ".join(operators)
+    frames = frames_of_node(call) if call else []
+    fix = (
+        "write it with other operators. The runtime has those that Inductor generates "
+        "code for and those with a C shim in libtorch (aoti_torch_cpu_*), but no custom "
+        "ones; of complex numbers it has few: compute with torch.view_as_real(x); half "
+        "precision can be converted: x.float()"
+    )
+    if any("/nn/utils/parametri" in frame.path for frame in frames):
+        fix = (
+            "compute the parametrised weight once, before Model(...): torch.nn.utils."
+            'parametrize.remove_parametrizations(layer, "weight")'
+        )
     raise error_at(
-        f"the runtime has no operator {', '.join(operators)}",
-        frames=_frames_of(operators[0], graph.module),
+        f"the runtime has no operator {listed}{_lacking_dtype(call) if call else ''}",
+        frames=frames,
         where=source,
-        fix="write it with other operators. The runtime has those that Inductor "
-        "generates code for and those with a C shim in libtorch (aoti_torch_cpu_*), "
-        "but no custom ones",
+        fix=fix,
     )
 
 
-def _frames_of(operator: str, lowered: torch.fx.GraphModule) -> list[Frame]:
-    """The stack of the first call of an operator; empty if it has none.
+def _call_of(operator: str, lowered: torch.fx.GraphModule) -> torch.fx.Node | None:
+    """The call of an operator that fails: of its dtypes the most unusual.
 
     Args:
         operator: "aten::bincount".
@@ -317,11 +328,27 @@ def _frames_of(operator: str, lowered: torch.fx.GraphModule) -> list[Frame]:
             operator that is decomposed into this one.
     """
     target = operator.replace("::", ".")
-    for module in lowered.modules():
-        for node in getattr(getattr(module, "graph", None), "nodes", ()):
-            if str(node.target) in (target, f"{target}.default"):
-                return frames_of_node(node)
-    return []
+    calls = [
+        node
+        for module in lowered.modules()
+        for node in getattr(getattr(module, "graph", None), "nodes", ())
+        if str(node.target) in (target, f"{target}.default")
+    ]
+    return next(filter(_lacking_dtype, calls), calls[0] if calls else None)
+
+
+def _lacking_dtype(call: torch.fx.Node) -> str:
+    """Of which tensors the runtime has no operator, if it has it of others.
+
+    Inductor computes no complex numbers, and falls back on libtorch for some operators
+    of half precision.
+    """
+    values = [node.meta.get("val") for node in (*call.all_input_nodes, call)]
+    dtypes = [value.dtype for value in values if isinstance(value, torch.Tensor)]
+    for dtype in dtypes:
+        if dtype.is_complex or dtype in (torch.bfloat16, torch.float16):
+            return f" of {str(dtype).removeprefix('torch.')} tensors"
+    return ""
 
 
 def _reject_mutated_inputs(graph: Any, source: str) -> None:

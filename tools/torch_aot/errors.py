@@ -299,8 +299,10 @@ def error_at(
 
 def first_lines(error: BaseException, count: int = 5) -> str:
     """The start of an exception's message, without torch's standing advice."""
+    # TorchScript's traceback comes before what is wrong, in one text.
+    text = re.sub(r"(?s).*<--- HERE\n(\w+Error: )?", "", str(error))
     lines = []
-    for line in str(error).splitlines():
+    for line in text.splitlines():
         if re.match(_BOILERPLATE_REST, line.strip()):
             break
         if line.strip() and not re.match(_BOILERPLATE_LINE, line.strip()):
@@ -436,6 +438,39 @@ _KNOWN = [
         "registered: torch.export.register_dataclass(cls)",
     ),
     (
+        r"(?s)failed in the TorchScript interpreter.*data-dependent",
+        "an `if` or a loop of the TorchScript module depends on a tensor's value, which is "
+        "not known when the model is compiled",
+        "compile the Python module that was scripted, with torch.cond or torch.where there, "
+        "and with the weights: module.load_state_dict(torch.jit.load(path).state_dict())",
+    ),
+    (
+        r"argument 'size' failed to unpack(?s:.*)/nn/modules/rnn\.py",
+        "a recurrent layer gets a packed sequence (pack_padded_sequence), whose sizes are "
+        "data",
+        "run it on the padded batch, y, _ = self.lstm(x), and leave out what was padded: "
+        "y[torch.arange(len(x)), lengths - 1] is the last output of each sequence",
+    ),
+    (
+        r"torch\.classes\.quantized\.",
+        "the module was quantised by torch.ao.quantization (quantize_dynamic, convert), "
+        "which packs weights into objects that only eager PyTorch can read",
+        "compile the module as it was before, in float",
+    ),
+    (
+        r"^torch\.(qu?int\d+)\n",
+        r"the code makes a quantised tensor (torch.\1), which PyTorch does not export",
+        "round in float, to the same numbers: q = (torch.round(x / scale) + zero_point)"
+        ".clamp(-128, 127), then (q - zero_point) * scale",
+    ),
+    (
+        r"Cannot access storage of TensorWrapper",
+        "the code differentiates with torch.func (grad, vjp, jacrev), which PyTorch does "
+        "not export here",
+        "use torch.autograd: with torch.enable_grad(): x = x.detach().requires_grad_(), "
+        "then torch.autograd.grad(f(x), x)",
+    ),
+    (
         r"no fake impl registered|There was no fake impl",
         "a custom operator has no fake implementation, so its output's shape is unknown",
         "add one with @my_operator.register_fake",
@@ -468,8 +503,9 @@ def explain(error: BaseException, where: str) -> UserError:
     for current in chain(error):
         if _is_data_dependent(current):
             return _explain_data_dependence(current, where, stack)
+        text = f"{current}\nthrough {' '.join(_files(current))}"
         for pattern, what, fix in _KNOWN:
-            match = re.search(pattern, str(current))
+            match = re.search(pattern, text)
             if match:
                 stack = _into_loop_body(stack, str(current))
                 if (frame := innermost(stack)) is not None:
@@ -482,6 +518,11 @@ def explain(error: BaseException, where: str) -> UserError:
         fix=FULL_TRACE,
         stack=stack,
     )
+
+
+def _files(error: BaseException) -> list[str]:
+    """The files that an exception passed through; some are known by them alone."""
+    return [*dict.fromkeys(frame.path for frame in _frames(error))]
 
 
 def _into_loop_body(stack: Sequence[Frame], text: str) -> Sequence[Frame]:
@@ -534,6 +575,28 @@ _DATA_DEPENDENCE = {
 }
 
 
+# For lines of the last kind.
+_ELEMENT = (
+    "the index that is assigned to here, which PyTorch needs as a Python number,",
+    "index with a tensor of rank 1: x[i.reshape(1)] = y in the place of x[i] = y, and "
+    "x[i + torch.arange(n)] = y in that of x[i : i + n] = y",
+)
+_DISTRIBUTION = (
+    "the check that torch.distributions makes of this distribution's arguments",
+    "leave it out: validate_args=False",
+)
+
+
+def _assigns_element(frame: Frame) -> bool:
+    """Whether a line assigns at a computed index: `x[i] = y`, `x[i : i + 2] += y`."""
+    return any(
+        isinstance(target, ast.Subscript) and not isinstance(target.slice, ast.Constant)
+        for node in _nodes_at(frame)
+        if isinstance(node, ast.Assign | ast.AugAssign)
+        for target in getattr(node, "targets", [getattr(node, "target", None)])
+    )
+
+
 def _explain_data_dependence(
     error: BaseException, where: str, stack: Sequence[Frame]
 ) -> UserError:
@@ -545,6 +608,10 @@ def _explain_data_dependence(
         stack = [moved if other == frame else other for other in stack]
         where = moved.where
     what, fix = _DATA_DEPENDENCE[kind]
+    if kind is None and frame is not None and _assigns_element(frame):
+        what, fix = _ELEMENT
+    if any("/torch/distributions/" in path for path in _files(error)):
+        what, fix = _DISTRIBUTION
     found = re.search(r"data-dependent expression (.+?) \(unhinted", str(error))
     # `Eq(u0, 1)` is what PyTorch calls the truth of a tensor; it tells nothing.
     if found and not re.fullmatch(r"Eq\(\w+, 1\)|\w+", found[1]):

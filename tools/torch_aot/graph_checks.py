@@ -6,7 +6,7 @@ Here the lines of the user's code are known; in AOTInductor's errors they are no
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch.fx import GraphModule, Node
 
 from torch_aot import upstream
 from torch_aot.errors import (
+    Frame,
     UserError,
     branch_frame,
     error_at,
@@ -35,6 +36,15 @@ _BRANCHES = {
     ),
 }
 
+# The arguments that can keep a random operator from drawing, each with the value.
+_NOT_DRAWING = {
+    "p": 0,
+    "dropout": 0,
+    "dropout_p": 0,
+    "train": False,
+    "training": False,
+}
+
 # Of PyTorch's own operators: this is run before any code of the user's.
 _NAMESPACES = {name.partition("::")[0] for name in upstream.operator_names()}
 
@@ -51,17 +61,25 @@ def check(
 
     Raises:
         UserError: A branch of torch.cond or a part of a while_loop returns one of
-            its inputs or a view of one; a while_loop changes one in place; or the
-            model changes one of its own inputs.
+            its inputs or a view of one; a while_loop changes one in place; the model
+            changes one of its own inputs, a tensor that is no buffer, or memory that
+            two buffers share; or an operator is the user's own or draws random numbers.
     """
+    for node, frames in _operators(program.graph_module):
+        _check_operator(node, frames, where)
     effects = _Effects(program.graph_module, where)
-    tensors = [
-        spec.arg.name
+    specs = {
+        spec.arg.name: spec
         for spec in program.graph_signature.input_specs
-        if spec.kind == InputKind.USER_INPUT
-        and isinstance(spec.arg, torch.export.graph_signature.TensorArgument)
-    ]
-    names = dict(zip(tensors, input_names, strict=True))
+        if isinstance(spec.arg, torch.export.graph_signature.TensorArgument)
+    }
+    inputs = [name for name in specs if specs[name].kind == InputKind.USER_INPUT]
+    names = dict(zip(inputs, input_names, strict=True))
+    tensors = {
+        spec.target: {**program.constants, **program.state_dict}[spec.target]
+        for name, spec in specs.items()
+        if name not in names
+    }
     for placeholder, node in effects.changed.items():
         if placeholder.name in names:
             raise error_at(
@@ -72,6 +90,16 @@ def check(
                 fix="work on a copy: x = x.clone() before the change, or x = x + 1 instead "
                 "of x += 1",
             )
+        spec = specs[placeholder.name]
+        if spec.kind == InputKind.CONSTANT_TENSOR:
+            raise error_at(
+                f"the model changes the tensor {spec.target!r} in place, which is no "
+                "buffer; compiled models keep only buffers from call to call",
+                frames=frames_of_node(node),
+                where=where,
+                fix="register it in __init__: self.register_buffer(name, tensor)",
+            )
+        _check_memory(spec.target, tensors, frames_of_node(node), where)
 
 
 @dataclasses.dataclass
@@ -98,7 +126,6 @@ class _Effects:
             if name in _BRANCHES:
                 self._check_branches(module, node, name, where)
             elif isinstance(node.target, upstream.OpOverload):
-                _check_operator(node, where)
                 self._apply(node, node.target._schema)
             elif name == "getitem":
                 self._view(node, node.args[0])
@@ -232,16 +259,92 @@ def _check_results(branch: _Branch, graph: GraphModule, effects: _Effects) -> No
             )
 
 
-def _check_operator(node: Node, where: str) -> None:
-    """Rejects an operator of the user's, that nobody else has."""
+def _check_memory(
+    changed: str,
+    tensors: Mapping[str, torch.Tensor],
+    frames: Sequence[Frame],
+    where: str,
+) -> None:
+    """Rejects a change of a buffer's memory that another name reads too."""
+    for name, tensor in tensors.items():
+        if name != changed and _overlap(tensor, tensors[changed]):
+            raise error_at(
+                f"the model changes the buffer {changed!r} in place, and {name!r} shares "
+                "its memory; a compiled model keeps each apart",
+                frames=frames,
+                where=where,
+                fix="keep one of them, and take the other from it in forward: "
+                "self.ring[4:] in the place of self.tail",
+            )
+
+
+def _overlap(first: torch.Tensor, second: torch.Tensor) -> bool:
+    spans = []
+    for tensor in (first, second):
+        if tensor.layout != torch.strided or not tensor.numel():
+            return False
+        steps = zip(tensor.shape, tensor.stride(), strict=True)
+        last = sum((size - 1) * stride for size, stride in steps)
+        start = tensor.data_ptr()
+        spans.append((start, start + (last + 1) * tensor.element_size()))
+    return max(start for start, _ in spans) < min(end for _, end in spans)
+
+
+def _operators(
+    module: GraphModule, caller: Sequence[Frame] = ()
+) -> Iterator[tuple[Node, Sequence[Frame]]]:
+    """The calls of operators, in branches and other inner graphs too.
+
+    Each comes with the stack of the user's code, or the call's of the inner graph: for
+    few nodes in branches does torch know it.
+    """
+    for node in module.graph.nodes:
+        frames = frames_of_node(node)
+        frames = frames if innermost(frames) else caller
+        if isinstance(node.target, torch._ops.OpOverload):
+            yield node, frames
+        for argument in node.all_input_nodes:
+            if argument.op == "get_attr" and node.op == "call_function":
+                inner = getattr(module, str(argument.target), None)
+                if isinstance(inner, GraphModule):
+                    yield from _operators(inner, frames)
+
+
+def _check_operator(node: Node, frames: Sequence[Frame], where: str) -> None:
+    """Rejects operators of the user's, that nobody else has, and random ones."""
+    name = node.target.name().partition(".")[0]
     if node.target.namespace not in _NAMESPACES:
         raise error_at(
-            f"{node.target.name().partition('.')[0]} is a custom operator, and a compiled "
-            "model has none of them",
-            frames=frames_of_node(node),
+            f"{name} is a custom operator, and a compiled model has none of them",
+            frames=frames,
             where=where,
             fix="write it with PyTorch's own operators",
         )
+    if torch.Tag.nondeterministic_seeded not in node.target.tags:
+        return
+    switches = {
+        argument.name: argument.default_value
+        for argument in node.target._schema.arguments
+        if argument.name in _NOT_DRAWING
+    }
+    for argument, value in _arguments(node, node.target._schema):
+        if argument.name in switches:
+            switches[argument.name] = value
+    if any(value == _NOT_DRAWING[switch] for switch, value in switches.items()):
+        return
+    fix = "pass the random numbers as an input: forward(self, x, noise)"
+    if switches.keys() - {"p"}:
+        fix = (
+            "turn it off outside of training: F.dropout(x, p, training=self.training), "
+            "dropout_p=0.0, self.layer.eval(); F.dropout is on by default, also in eval "
+            f"mode. Or {fix}"
+        )
+    raise error_at(
+        f"{name} draws random numbers, and a compiled model has no generator",
+        frames=frames,
+        where=where,
+        fix=fix,
+    )
 
 
 def _arguments(node: Node, schema: Any) -> Iterator[tuple[Any, Any]]:
@@ -269,7 +372,8 @@ def _may_share_memory(source: Node, view: Node) -> bool:
     tensors = source.meta.get("val"), view.meta.get("val")
     if not all(isinstance(tensor, torch.Tensor) for tensor in tensors):
         return True
-    return all(
-        tensor.untyped_storage()._cdata == tensors[0].untyped_storage()._cdata
-        for tensor in tensors
-    )
+    try:
+        first, second = (tensor.untyped_storage()._cdata for tensor in tensors)
+    except NotImplementedError:  # of a torch.func transform: it has no storage
+        return True
+    return first == second

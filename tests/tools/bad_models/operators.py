@@ -94,3 +94,21 @@ def mutated_in_a_branch() -> Model:
             )
 
     return Model(Net(), inputs=(torch.randn(2, 4),))
+
+
+def complex_operator() -> Model:
+    class Net(nn.Module):
+        def forward(self, x):
+            y = torch.exp(torch.fft.rfft(x))  # error: complex_operator
+            return torch.view_as_real(y)
+
+    return Model(Net(), inputs=(torch.randn(2, 4),))
+
+
+def operator_of_half_precision() -> Model:
+    class Net(nn.Module):
+        def forward(self, x, i, y):
+            return torch.index_add(x, 0, i, y)  # error: operator_of_half_precision
+
+    x = torch.zeros(4, 4, dtype=torch.bfloat16)
+    return Model(Net(), inputs=(x, torch.tensor([0, 1]), x[:2]))
