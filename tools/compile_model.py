@@ -117,7 +117,8 @@ def _reference(args: argparse.Namespace) -> None:
 
     signature = _read_signature(args.signature)
     entry, model = _load(args)
-    cases = reference.make_cases(entry, model, signature, args.cases, args.test_seed)
+    count = None if args.test_inputs_only else args.cases
+    cases = reference.make_cases(entry, model, signature, count, args.test_seed)
     _write(args.out, cases)
 
 
@@ -352,6 +353,12 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
     )
     added.add_argument("--cases", type=int, default=3, help="random cases [3]")
     added.add_argument("--test_seed", type=int, default=1, help="of random cases [1]")
+    added.add_argument(
+        "--test_inputs_only",
+        action="store_true",
+        help="run the model's test_inputs alone, and none of the inputs that are "
+        "generated",
+    )
 
     added = stage(
         "kernel",

@@ -44,6 +44,10 @@ _ATTRS = {
     "atol": attr.string(doc = "Absolute tolerance, such as \"1e-5\". Default: by dtype."),
     "rtol": attr.string(doc = "Relative tolerance, such as \"1e-5\". Default: by dtype."),
     "cases": attr.int(default = 3, doc = "Number of random cases."),
+    "test_inputs_only": attr.bool(
+        doc = "Run the model's `test_inputs` alone, of which there must be some: no " +
+              "smallest or largest sizes, zeros, large values or random cases.",
+    ),
     "test_seed": attr.int(default = 1, doc = "Seed of the random cases."),
     "_driver": attr.label(default = "//runtime/testing:model_test", providers = [CcInfo]),
 }
@@ -69,6 +73,8 @@ def _torch_model_test_impl(ctx):
     args.add(cases, format = "--out=%s")
     args.add(ctx.attr.cases, format = "--cases=%s")
     args.add(ctx.attr.test_seed, format = "--test_seed=%s")
+    if ctx.attr.test_inputs_only:
+        args.add("--test_inputs_only")
     run_tool(
         ctx,
         stage = "reference",

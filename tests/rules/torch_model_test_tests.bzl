@@ -58,6 +58,7 @@ def _reference_arguments_impl(ctx):
     for flag in ["--seed=7", "--cases=5", "--test_seed=2", "--import_path=."]:
         assert_contains(env, action.argv, flag)
     asserts.equals(env, 2, len([arg for arg in action.argv if arg.startswith("--weights=")]))
+    assert_contains(env, action.argv, "--test_inputs_only")
     asserts.equals(env, ["model_is_right_loosely.cases"], names(action.outputs))
     return analysistest.end(env)
 
@@ -129,6 +130,7 @@ def torch_model_test_test_suite(name):
         library = ":library",
         rtol = "0.5",
         tags = ["manual"],
+        test_inputs_only = True,
         test_seed = 2,
     )
     for tolerance, text in {

@@ -80,12 +80,14 @@ class Function(nn.Module):
         self.forward = function
 
 
-def make(model: Model, count: int = 3, seed: int = 1) -> bytes:
+def make(model: Model, count: int | None = 3, seed: int = 1) -> bytes:
     signature = export.export(ENTRY, model)[1]
     return reference.make_cases(ENTRY, model, signature, count, seed)
 
 
-def cases(module: Any, *inputs: Any, count: int = 3, seed: int = 1, **given: Any):
+def cases(
+    module: Any, *inputs: Any, count: int | None = 3, seed: int = 1, **given: Any
+):
     if not isinstance(module, nn.Module):
         module = Function(module)
     model = Model(module, given.pop("inputs", inputs), **given)
@@ -272,6 +274,18 @@ def test_the_models_own_cases_come_first():
     assert len(found) == 5
     assert [tensor.tolist() for tensor in found[0].inputs] == [[0, 0], [5, 5]]
     assert found[0].outputs[0].tolist() == [-5, -5]
+
+
+def test_the_models_own_cases_alone():
+    def found(**given: Any):
+        return cases(lambda x: x + 1, torch.ones(2), count=None, **given)
+
+    own = found(test_inputs=lambda: [(torch.full((2,), 5.0),), (torch.zeros(2),)])
+    assert [case.inputs[0].tolist() for case in own] == [[5, 5], [0, 0]]
+    for empty in ({}, {"test_inputs": lambda: []}):
+        with pytest.raises(UserError, match="no test_inputs, and nothing else") as e:
+            found(**empty)
+        assert "drop test_inputs_only" in e.value.fix
 
 
 def test_the_bytes_are_the_same_twice():

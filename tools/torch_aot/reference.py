@@ -34,7 +34,7 @@ _UNBOUNDED = 64
 
 
 def make_cases(
-    entry: Entry, model: Model, signature: sig.Signature, count: int, seed: int
+    entry: Entry, model: Model, signature: sig.Signature, count: int | None, seed: int
 ) -> bytes:
     """Runs the eager model; returns its inputs and outputs in the format above.
 
@@ -47,8 +47,12 @@ def make_cases(
         entry: Where the model came from.
         model: The model, fresh: its buffers in their initial state.
         signature: The exported signature.
-        count: Number of random cases.
+        count: Number of random cases; None to run the test_inputs alone.
         seed: Seeds the random cases.
+
+    Raises:
+        UserError: The test_inputs do not fit the signature, or there are none and
+            nothing else is to run, or eager PyTorch fails on a case.
     """
     cases = []
     example = model.bind(model.inputs, "the example inputs")
@@ -56,7 +60,11 @@ def make_cases(
     with torch.no_grad(), eager.portable():
         for what, arguments in (
             *_declared(entry, model, example, signature),
-            *_random(example, signature, count, seed, generator),
+            *(
+                _random(example, signature, count, seed, generator)
+                if count is not None
+                else ()
+            ),
         ):
             given = [tensor.clone() for tensor in _leaves(arguments)]
             args, kwargs = arguments
@@ -68,6 +76,12 @@ def make_cases(
             except Exception as error:
                 raise _explain(error, model, what) from error
             cases.append((given, _leaves(outputs)))
+    if not cases:
+        fail(
+            "the model has no test_inputs, and nothing else is to run",
+            where=model.where,
+            fix="give Model(..., test_inputs=...), or drop test_inputs_only",
+        )
     parts = [b"RTCASES1", struct.pack("<i", len(cases))]
     for sides in cases:
         for tensors in sides:
@@ -160,30 +174,6 @@ def _explain(error: Exception, model: Model, what: str) -> UserError:
 
 def _leaves(tree: Any) -> list[torch.Tensor]:
     return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
-
-
-def _tensors(tree: Any, model: Model, what: str) -> list[torch.Tensor]:
-    """The tensors among inputs, in the order of the signature.
-
-    The form is the example's; only the order of a dict's keys may differ.
-    """
-    example = model.bind(model.inputs, "the example inputs")
-    paths = [
-        {str(path): leaf for path, leaf in pytree.tree_flatten_with_path(side)[0]}
-        for side in (example, tree)
-    ]
-    if paths[0].keys() != paths[1].keys():
-        missing, extra = (
-            ", ".join(sorted(a.keys() - b.keys())) or "nothing"
-            for a, b in (paths, reversed(paths))
-        )
-        fail(
-            f"{what} has another form than the example inputs: missing {missing}, "
-            f"unexpected {extra}",
-            where=model.where,
-            fix="yield inputs nested like Model(..., inputs=...)",
-        )
-    return []
 
 
 def _random(
