@@ -1,5 +1,6 @@
 #include "runtime/testing/cases.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <utility>
@@ -65,6 +66,17 @@ class Reader {
     return tensors;
   }
 
+  std::string TakeText() {
+    const auto size = static_cast<std::size_t>(Take<std::int32_t>());
+    if (!ok_ || size > bytes_.size() - at_) {
+      ok_ = false;
+      return "";
+    }
+    std::string text(size, '\0');
+    Take(text.data(), size);
+    return text;
+  }
+
   bool ok() const { return ok_; }
   bool at_end() const { return at_ == bytes_.size(); }
 
@@ -74,7 +86,35 @@ class Reader {
   bool ok_ = true;
 };
 
+// Gives each floating-point output its float64; false if they do not belong together.
+bool TakeFloat64(const std::vector<HostTensor>& tensors, Case* one) {
+  one->float64.resize(one->expected.size());
+  if (!one->why_no_float64.empty()) return tensors.empty();
+  auto next = tensors.begin();
+  for (std::size_t i = 0; i < one->expected.size(); ++i) {
+    const RTorchTensor& expected = one->expected[i].abi;
+    if (!IsFloat(expected.dtype)) continue;
+    if (next == tensors.end() || next->abi.dtype != RTORCH_FLOAT64 ||
+        next->abi.rank != expected.rank ||
+        !std::equal(expected.sizes, expected.sizes + expected.rank, next->abi.sizes)) {
+      return false;
+    }
+    std::vector<double>& values = one->float64[i];
+    values.resize(next->bytes.size() / sizeof(double));
+    if (!values.empty()) {
+      std::memcpy(values.data(), next->bytes.data(), next->bytes.size());
+    }
+    ++next;
+  }
+  return next == tensors.end();
+}
+
 }  // namespace
+
+bool IsFloat(std::int32_t dtype) {
+  return dtype == RTORCH_FLOAT16 || dtype == RTORCH_BFLOAT16 ||
+         dtype == RTORCH_FLOAT32 || dtype == RTORCH_FLOAT64;
+}
 
 StatusOr<std::vector<Case>> ReadCases(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -91,14 +131,18 @@ StatusOr<std::vector<Case>> ReadCases(const std::string& path) {
   char magic[8] = {};
   reader.Take(magic, sizeof magic);
   std::vector<Case> cases;
-  if (std::memcmp(magic, "RTCASES1", sizeof magic) == 0) {
+  if (std::memcmp(magic, "RTCASES2", sizeof magic) == 0) {
+    bool fits = true;
     for (auto count = reader.Take<std::int32_t>(); reader.ok() && count > 0; --count) {
       Case one;
       one.inputs = reader.TakeTensors();
       one.expected = reader.TakeTensors();
+      const std::vector<HostTensor> float64 = reader.TakeTensors();
+      one.why_no_float64 = reader.TakeText();
+      fits = fits && TakeFloat64(float64, &one);
       cases.push_back(std::move(one));
     }
-    if (reader.ok() && reader.at_end() && !cases.empty()) return cases;
+    if (fits && reader.ok() && reader.at_end() && !cases.empty()) return cases;
   }
   return Status(RTORCH_INVALID_ARGUMENT, path + ": not a whole file of test cases");
 }

@@ -19,8 +19,15 @@ struct HostTensor {
 
 struct Case {
   std::vector<HostTensor> inputs;
-  std::vector<HostTensor> expected;
+  std::vector<HostTensor> expected;  // what eager PyTorch made of them
+  // One for each of `expected`: the same in float64, as many elements. Empty for
+  // integers and booleans; all of them are where `why_no_float64` is not.
+  std::vector<std::vector<double>> float64;
+  std::string why_no_float64;
 };
+
+// Whether a dtype is one of the floating-point ones.
+bool IsFloat(std::int32_t dtype);
 
 // Reads a file of cases; an error for one that is missing or broken.
 StatusOr<std::vector<Case>> ReadCases(const std::string& path);

@@ -1,10 +1,11 @@
 #include "runtime/testing/model_test.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -12,66 +13,13 @@
 #include "rules_torch/dtype.h"
 #include "rules_torch/model.h"
 #include "runtime/testing/cases.h"
+#include "runtime/testing/judge.h"
 
 namespace rules_torch::testing {
 namespace {
 
 constexpr int kThreads = 4;
 constexpr int kRunsPerThread = 3;
-
-struct Tolerance {
-  double atol;
-  double rtol;
-};
-
-// torch.testing.assert_close's.
-Tolerance DefaultTolerance(std::int32_t dtype) {
-  switch (dtype) {
-    case RTORCH_FLOAT16:
-      return {1e-5, 1e-3};
-    case RTORCH_BFLOAT16:
-      return {1e-5, 1.6e-2};
-    case RTORCH_FLOAT32:
-      return {1e-5, 1.3e-6};
-    case RTORCH_FLOAT64:
-      return {1e-7, 1e-7};
-    default:
-      return {0, 0};
-  }
-}
-
-template <typename T>
-double Load(const std::uint8_t* address) {
-  T value;
-  std::memcpy(&value, address, sizeof value);
-  return static_cast<double>(value);
-}
-
-double LoadAs(std::int32_t dtype, const std::uint8_t* address) {
-  switch (dtype) {
-    case RTORCH_FLOAT16: {
-      float16 value;
-      std::memcpy(&value, address, sizeof value);
-      return static_cast<float>(value);
-    }
-    case RTORCH_BFLOAT16: {
-      bfloat16 value;
-      std::memcpy(&value, address, sizeof value);
-      return static_cast<float>(value);
-    }
-    case RTORCH_FLOAT32:
-      return Load<float>(address);
-    case RTORCH_FLOAT64:
-      return Load<double>(address);
-    default:
-      return 0;
-  }
-}
-
-bool IsFloat(std::int32_t dtype) {
-  return dtype == RTORCH_FLOAT16 || dtype == RTORCH_BFLOAT16 ||
-         dtype == RTORCH_FLOAT32 || dtype == RTORCH_FLOAT64;
-}
 
 class Tester {
  public:
@@ -90,20 +38,25 @@ class Tester {
     RunAll("strided inputs", cases, &Tester::StridedInputs);
     RunAll("given buffers", cases, &Tester::GivenBuffers);
     if (api_.stateful == 0) Threads(cases);
-    for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
-      std::printf("  %s %s: largest error %.3g absolute, %.3g relative\n",
-                  api_.outputs[i].name, api_.outputs[i].type, worst_[i].atol,
-                  worst_[i].rtol);
-    }
+    PrintDistances();
+    PrintWhyNoFloat64(cases);
     std::printf("%d comparisons, %d failed\n", comparisons_, failures_);
     return failures_ == 0 && comparisons_ > 0 ? 0 : 1;
   }
 
  private:
+  // The largest distances that an output had in any run.
+  struct Seen {
+    std::optional<Distance> from_float64;
+    std::optional<Distance> eager_from_float64;
+    std::optional<Distance> from_eager;  // where float64 is not known
+    int factor = 0;
+  };
+
   using Way = void (Tester::*)(const Model&, const Case&, const std::string&);
 
   bool Fits(const std::vector<Case>& cases) {
-    worst_.resize(static_cast<std::size_t>(api_.num_outputs), {0, 0});
+    seen_.resize(static_cast<std::size_t>(api_.num_outputs));
     for (const Case& one : cases) {
       if (one.inputs.size() != static_cast<std::size_t>(api_.num_inputs) ||
           one.expected.size() != static_cast<std::size_t>(api_.num_outputs)) {
@@ -173,7 +126,7 @@ class Tester {
         model.RunInto(inputs.data(), api_.num_inputs, outputs.data(), api_.num_outputs);
     if (!status.ok()) return Fail(what + ": " + status.message());
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      Compare(outputs[i], one.expected[i], static_cast<std::int32_t>(i), what);
+      Compare(outputs[i], one, i, what);
     }
   }
 
@@ -198,6 +151,11 @@ class Tester {
     for (const Tester& tester : testers) {
       comparisons_ += tester.comparisons_;
       failures_ += tester.failures_;
+      for (std::size_t i = 0; i < seen_.size(); ++i) {
+        const Seen& seen = tester.seen_[i];
+        if (seen.from_float64) Widen(&seen_[i].from_float64, *seen.from_float64);
+        if (seen.from_eager) Widen(&seen_[i].from_eager, *seen.from_eager);
+      }
     }
   }
 
@@ -209,15 +167,16 @@ class Tester {
         model.Run(inputs.data(), api_.num_inputs, outputs.data(), api_.num_outputs);
     if (!status.ok()) return Fail(what + ": " + status.message());
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      Compare(outputs[i], one.expected[i], static_cast<std::int32_t>(i), what);
+      Compare(outputs[i], one, i, what);
       api_.release(&outputs[i]);
     }
   }
 
-  void Compare(const RTorchTensor& got, const HostTensor& expected, std::int32_t output,
+  void Compare(const RTorchTensor& got, const Case& one, std::size_t i,
                const std::string& what) {
     ++comparisons_;
-    const std::string where = what + ", output " + api_.outputs[output].name;
+    const HostTensor& expected = one.expected[i];
+    const std::string where = what + ", output " + api_.outputs[i].name;
     if (got.dtype != expected.abi.dtype || got.rank != expected.abi.rank ||
         !std::equal(got.sizes, got.sizes + got.rank, expected.abi.sizes)) {
       return Fail(where + ": the dtype or the shape differs from eager PyTorch's");
@@ -225,49 +184,89 @@ class Tester {
     Tolerance tolerance = DefaultTolerance(got.dtype);
     if (atol_ >= 0) tolerance.atol = atol_;
     if (rtol_ >= 0) tolerance.rtol = rtol_;
+    const std::vector<double>& float64 = one.float64[i];
+    Judge judge(got.dtype, tolerance, float64);
     const std::int64_t width = DTypeSize(got.dtype);
-    RTorchTensor reference = expected.abi;
-    std::int64_t wrong = 0;
-    std::string first;
     ForEachIndex(got, [&](const std::int64_t* index) {
-      const auto* a =
-          static_cast<const std::uint8_t*>(got.data) + Offset(got, index) * width;
-      const auto* b = expected.bytes.data() + Offset(reference, index) * width;
-      if (std::memcmp(a, b, static_cast<std::size_t>(width)) == 0) return;
-      std::string text = "the bytes differ";
-      if (IsFloat(got.dtype)) {
-        const double x = LoadAs(got.dtype, a);
-        const double y = LoadAs(got.dtype, b);
-        if (std::isnan(x) && std::isnan(y)) return;
-        const double error = std::fabs(x - y);
-        if (std::isfinite(error)) {
-          Tolerance& worst = worst_[static_cast<std::size_t>(output)];
-          worst.atol = std::max(worst.atol, error);
-          if (y != 0) worst.rtol = std::max(worst.rtol, error / std::fabs(y));
-        }
-        if (x == y) return;
-        if (std::isfinite(error) &&
-            error <= tolerance.atol + tolerance.rtol * std::fabs(y)) {
-          return;
-        }
-        text = std::to_string(x) + " instead of " + std::to_string(y);
-      }
-      if (wrong++ > 0) return;
-      first = "at [";
-      for (std::int32_t i = 0; i < got.rank; ++i) {
-        first += (i > 0 ? ", " : "") + std::to_string(index[i]);
-      }
-      first += "] " + text;
+      judge.Add(static_cast<const std::uint8_t*>(got.data) + Offset(got, index) * width,
+                expected.bytes.data() + Offset(expected.abi, index) * width);
     });
-    if (wrong > 0) {
-      Fail(where + ": " + std::to_string(wrong) + " elements are wrong, the first " +
-           first);
+    Seen& seen = seen_[i];
+    if (!IsFloat(got.dtype)) {
+      // Equal or wrong.
+    } else if (float64.empty()) {
+      Widen(&seen.from_eager, judge.compiled_distance());
+    } else {
+      Widen(&seen.from_float64, judge.compiled_distance());
+      Widen(&seen.eager_from_float64, judge.eager_distance());
+      seen.factor = std::max(seen.factor, Judge::Factor(float64.size()));
     }
+    const std::int64_t wrong = judge.CountWrong();
+    if (wrong == 0) return;
+    Fail(where + ": " + std::to_string(wrong) + " elements are wrong, the worst at " +
+         IndexText(expected.abi, judge.worst()) + ": " + judge.what());
   }
 
   void Fail(const std::string& message) {
     ++failures_;
     std::printf("FAILED %s\n", message.c_str());
+  }
+
+  void PrintDistances() const {
+    for (std::size_t i = 0; i < seen_.size(); ++i) {
+      const Seen& seen = seen_[i];
+      std::printf("  %s %s:", api_.outputs[i].name, api_.outputs[i].type);
+      if (!IsFloat(api_.outputs[i].dtype)) std::printf(" compared exactly");
+      if (seen.from_float64) {
+        std::printf(" largest error from float64 %s; eager's %s, %d times that allowed",
+                    Text(*seen.from_float64).c_str(),
+                    Text(*seen.eager_from_float64).c_str(), seen.factor);
+      }
+      if (seen.from_eager) {
+        std::printf("%s largest error from eager %s", seen.from_float64 ? ";" : "",
+                    Text(*seen.from_eager).c_str());
+      }
+      std::printf("\n");
+    }
+  }
+
+  // What is judged by eager PyTorch alone, and why.
+  static void PrintWhyNoFloat64(const std::vector<Case>& cases) {
+    std::map<std::string, std::string> reasons;
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+      const std::string& why = cases[i].why_no_float64;
+      if (why.empty()) continue;
+      std::string& list = reasons[why];
+      list += (list.empty() ? "" : ", ") + std::to_string(i);
+    }
+    for (const auto& [why, list] : reasons) {
+      std::printf("  judged by eager PyTorch alone: case %s: %s\n", list.c_str(),
+                  why.c_str());
+    }
+  }
+
+  static std::string Text(const Distance& distance) {
+    char text[64];
+    std::snprintf(text, sizeof text, "%.3g absolute, %.3g relative", distance.absolute,
+                  distance.relative);
+    return text;
+  }
+
+  static void Widen(std::optional<Distance>* distance, const Distance& by) {
+    if (!*distance) distance->emplace();
+    (*distance)->absolute = std::max((*distance)->absolute, by.absolute);
+    (*distance)->relative = std::max((*distance)->relative, by.relative);
+  }
+
+  // "[1, 2]", of the element at a place in row-major order.
+  static std::string IndexText(const RTorchTensor& tensor, std::int64_t place) {
+    std::string text;
+    for (std::int32_t i = tensor.rank; i-- > 0;) {
+      const std::string index = std::to_string(place % tensor.sizes[i]);
+      text = index + (text.empty() ? "" : ", ") + text;
+      place /= tensor.sizes[i];
+    }
+    return "[" + text + "]";
   }
 
   static std::vector<RTorchTensor> Views(const std::vector<HostTensor>& tensors) {
@@ -306,7 +305,7 @@ class Tester {
   double rtol_;
   int comparisons_ = 0;
   int failures_ = 0;
-  std::vector<Tolerance> worst_;
+  std::vector<Seen> seen_;  // for each output
 };
 
 }  // namespace

@@ -35,6 +35,11 @@ class Writer {
     return Raw(elements.data(), elements.size() * sizeof(T));
   }
 
+  // The end of a case without float64.
+  Writer& NoFloat64(const std::string& why) {
+    return Int32(0).Int32(static_cast<std::int32_t>(why.size())).Text(why);
+  }
+
   const std::string& bytes() const { return bytes_; }
 
  private:
@@ -70,16 +75,17 @@ std::string MessageFor(const std::string& bytes) {
 
 constexpr char kBroken[] = ": not a whole file of test cases";
 
-// Two cases: (int16[2, 3], bool[]) -> (float64[2]), and of nothing much.
+// Two cases: (int16[2, 3], bool[]) -> (float64[2], int8[1]), and of nothing much.
 Writer Example() {
   Writer writer;
-  writer.Text("RTCASES1").Int32(2);
+  writer.Text("RTCASES2").Int32(2);
   writer.Int32(2).Tensor<std::int16_t>({2, 3}, {1, 2, 3, -4, -5, -6});
   writer.Int32(RTORCH_BOOL).Int32(0).Text("\1");
-  writer.Int32(1).Tensor<double>({2}, {0.5, 1.5});
+  writer.Int32(2).Tensor<double>({2}, {0.5, 1.5}).Tensor<std::int8_t>({1}, {7});
+  writer.Int32(1).Tensor<double>({2}, {0.25, 1.25}).Int32(0);
   writer.Int32(0);
   writer.Int32(1).Tensor<float>({0, 7}, {});
-  return writer;
+  return writer.NoFloat64("because");
 }
 
 TEST(ReadCasesTest, ReadsEverything) {
@@ -101,12 +107,18 @@ TEST(ReadCasesTest, ReadsEverything) {
   EXPECT_EQ(last, -6);
   EXPECT_EQ(first.inputs[1].abi.rank, 0);
   EXPECT_EQ(first.inputs[1].bytes, std::vector<std::uint8_t>{1});
-  ASSERT_EQ(first.expected.size(), 1u);
+  ASSERT_EQ(first.expected.size(), 2u);
   EXPECT_EQ(first.expected[0].abi.dtype, RTORCH_FLOAT64);
+  ASSERT_EQ(first.float64.size(), 2u);
+  EXPECT_EQ(first.float64[0], (std::vector<double>{0.25, 1.25}));
+  EXPECT_TRUE(first.float64[1].empty());
+  EXPECT_EQ(first.why_no_float64, "");
   EXPECT_TRUE((*cases)[1].inputs.empty());
   ASSERT_EQ((*cases)[1].expected.size(), 1u);
   EXPECT_EQ((*cases)[1].expected[0].abi.sizes[1], 7);
   EXPECT_TRUE((*cases)[1].expected[0].bytes.empty());
+  EXPECT_EQ((*cases)[1].float64.size(), 1u);
+  EXPECT_EQ((*cases)[1].why_no_float64, "because");
 }
 
 TEST(ReadCasesTest, EveryTruncationIsFound) {
@@ -137,27 +149,27 @@ TEST(ReadCasesTest, Directory) {
 
 // Without cases a test would pass and have tested nothing.
 TEST(ReadCasesTest, NoCasesAreAnError) {
-  EXPECT_EQ(MessageFor(Writer().Text("RTCASES1").Int32(0).bytes()), kBroken);
-  EXPECT_EQ(MessageFor(Writer().Text("RTCASES1").Int32(-1).bytes()), kBroken);
+  EXPECT_EQ(MessageFor(Writer().Text("RTCASES2").Int32(0).bytes()), kBroken);
+  EXPECT_EQ(MessageFor(Writer().Text("RTCASES2").Int32(-1).bytes()), kBroken);
 }
 
 TEST(ReadCasesTest, Garbage) {
-  EXPECT_EQ(MessageFor("RTCASES2" + Example().bytes().substr(8)), kBroken);
+  EXPECT_EQ(MessageFor("RTCASES1" + Example().bytes().substr(8)), kBroken);
   EXPECT_EQ(MessageFor(std::string(1000, '\0')), kBroken);
   EXPECT_EQ(MessageFor(std::string(1000, '\xff')), kBroken);
-  EXPECT_EQ(MessageFor("RTCASES1" + std::string(1000, '\xff')), kBroken);
-  EXPECT_EQ(MessageFor("RTCASES1" + std::string(1000, '\x7f')), kBroken);
+  EXPECT_EQ(MessageFor("RTCASES2" + std::string(1000, '\xff')), kBroken);
+  EXPECT_EQ(MessageFor("RTCASES2" + std::string(1000, '\x7f')), kBroken);
 }
 
 // One case without inputs, whose result has this head and one byte of data.
 std::string Result(std::int32_t dtype, const std::vector<std::int64_t>& sizes) {
   Writer writer;
-  writer.Text("RTCASES1").Int32(1).Int32(0).Int32(1);
+  writer.Text("RTCASES2").Int32(1).Int32(0).Int32(1);
   writer.Int32(dtype).Int32(static_cast<std::int32_t>(sizes.size()));
   for (const std::int64_t size : sizes) {
     writer.Text(std::string(reinterpret_cast<const char*>(&size), sizeof size));
   }
-  return writer.Text("x").bytes();
+  return writer.Text("x").NoFloat64("an integer").bytes();
 }
 
 TEST(ReadCasesTest, ImpossibleTensors) {
@@ -167,6 +179,37 @@ TEST(ReadCasesTest, ImpossibleTensors) {
   EXPECT_EQ(MessageFor(Result(RTORCH_INT8, {INT64_MAX})), kBroken);
   EXPECT_EQ(MessageFor(Result(RTORCH_INT64, {INT64_MAX / 4})), kBroken);
   EXPECT_EQ(MessageFor(Result(99, {1})), kBroken);
+}
+
+TEST(ReadCasesTest, Float64IsOfEachFloatingPointOutput) {
+  const auto message = [](const std::function<void(Writer*)>& float64) {
+    Writer writer;
+    writer.Text("RTCASES2").Int32(1).Int32(0).Int32(2);
+    writer.Tensor<std::int8_t>({2}, {1, 2}).Tensor<float>({2}, {1, 2});
+    float64(&writer);
+    return MessageFor(writer.bytes());
+  };
+  const auto one = [](Writer* writer) { return &writer->Int32(1); };
+  EXPECT_EQ(message([&](Writer* w) { one(w)->Tensor<double>({2}, {1, 2}).Int32(0); }),
+            "");
+  EXPECT_EQ(message([&](Writer* w) { w->NoFloat64("why"); }), "");
+  EXPECT_EQ(message([&](Writer* w) { w->NoFloat64(""); }), kBroken);
+  EXPECT_EQ(message([&](Writer* w) {
+              one(w)->Tensor<double>({2}, {1, 2}).Int32(3).Text("why");
+            }),
+            kBroken);
+  EXPECT_EQ(message([&](Writer* w) { one(w)->Tensor<double>({1}, {1}).Int32(0); }),
+            kBroken);
+  EXPECT_EQ(
+      message([&](Writer* w) { one(w)->Tensor<double>({1, 2}, {1, 2}).Int32(0); }),
+      kBroken);
+  EXPECT_EQ(message([&](Writer* w) { one(w)->Tensor<float>({2}, {1, 2}).Int32(0); }),
+            kBroken);
+  EXPECT_EQ(message([&](Writer* w) {
+              w->Int32(2).Tensor<double>({2}, {1, 2}).Tensor<double>({2}, {1, 2});
+              w->Int32(0);
+            }),
+            kBroken);
 }
 
 TEST(ReadCasesTest, SizesAreCheckedOneByOne) {
@@ -186,15 +229,22 @@ int RunDriver(const RTorchModelApi& api, const std::string& path, double atol = 
 }
 
 // Runs the driver on a model that gives `actual` where eager PyTorch gave
-// `expected`: (x: int8[batch]) -> (y), with one case.
+// `expected`: (x: int8[batch]) -> (y), with one case. Without `float64` eager alone is
+// the judge.
 template <typename T>
 int Drive(const std::vector<T>& expected, const std::vector<T>& actual,
-          double atol = -1, double rtol = -1, std::string* printed = nullptr) {
+          double atol = -1, double rtol = -1, std::string* printed = nullptr,
+          const std::vector<double>& float64 = {}) {
   Writer writer;
-  writer.Text("RTCASES1").Int32(1);
+  writer.Text("RTCASES2").Int32(1);
   writer.Int32(1).Tensor<std::int8_t>({2}, {3, 4});
   const auto size = static_cast<std::int64_t>(expected.size());
   writer.Int32(1).Tensor<T>({size}, expected);
+  if (float64.empty()) {
+    writer.NoFloat64("unknown");
+  } else {
+    writer.Int32(1).Tensor<double>({size}, float64).Int32(0);
+  }
   FakeModel* self = nullptr;
   FakeModel fake(
       {{{"x", "int8[2]", RTORCH_INT8, {Fixed(2)}}},
@@ -282,7 +332,12 @@ TEST(TestModelTest, SaysWhatIsWrong) {
   EXPECT_EQ(Drive<float>({1, 2, 3}, {1, 2.5f, 4}, -1, -1, &printed), 1);
   EXPECT_NE(printed.find("//fake:model"), std::string::npos) << printed;
   EXPECT_NE(printed.find("FAILED plain, case 0, output y: 2 elements are wrong, the "
-                         "first at [1] 2.500000 instead of 2.000000\n"),
+                         "worst at [2]: 4 instead of 3\n"),
+            std::string::npos)
+      << printed;
+  EXPECT_EQ(Drive<float>({1, 2}, {1, 2.5f}, -1, -1, &printed, {1, 2.0078125}), 1);
+  EXPECT_NE(printed.find("1 elements are wrong, the worst at [1]: 2.5 instead of 2 "
+                         "(2.0078125 in float64)\n"),
             std::string::npos)
       << printed;
   EXPECT_EQ(Drive<std::int8_t>({1}, {2}, -1, -1, &printed), 1);
@@ -293,10 +348,28 @@ TEST(TestModelTest, SaysWhatIsWrong) {
 TEST(TestModelTest, SaysHowNearItCame) {
   std::string printed;
   EXPECT_EQ(Drive<double>({4, 2}, {4, 2.5}, 0.5, 0, &printed), 0);
-  EXPECT_NE(printed.find("y ?[?]: largest error 0.5 absolute, 0.25 relative\n"),
+  EXPECT_NE(printed.find("y ?[?]: largest error from eager 0.5 absolute, 0.25 "
+                         "relative\n"),
+            std::string::npos)
+      << printed;
+  EXPECT_NE(printed.find("judged by eager PyTorch alone: case 0: unknown\n"),
             std::string::npos)
       << printed;
   EXPECT_NE(printed.find(" comparisons, 0 failed\n"), std::string::npos) << printed;
+  EXPECT_EQ(Drive<float>({4}, {4.5f}, 0.5, 0, &printed, {4.25}), 0);
+  EXPECT_NE(printed.find("y ?[?]: largest error from float64 0.25 absolute, 0.0588 "
+                         "relative; eager's 0.25 absolute, 0.0588 relative, 10 times "
+                         "that allowed\n"),
+            std::string::npos)
+      << printed;
+  EXPECT_EQ(printed.find("alone"), std::string::npos) << printed;
+}
+
+TEST(TestModelTest, Float64IsTheJudgeInEveryWayOfRunning) {
+  // Eager is off by 1, the compiled model by 2, on the other side of the truth.
+  EXPECT_EQ(Drive<float>({1001}, {998}, -1, -1, nullptr, {1000}), 0);
+  EXPECT_EQ(Drive<float>({1001}, {989}, -1, -1, nullptr, {1000}), 1);
+  EXPECT_EQ(Drive<float>({1001}, {998}), 1);
 }
 
 // The tolerance of an infinite value would be infinite.
@@ -330,7 +403,7 @@ TEST(TestModelTest, AnotherDTypeFails) {
 
 TEST(TestModelTest, ABrokenFileFails) {
   const FakeModel fake({}, nullptr);
-  EXPECT_EQ(RunDriver(fake.api(), Write("RTCASES1")), 1);
+  EXPECT_EQ(RunDriver(fake.api(), Write("RTCASES2")), 1);
   EXPECT_EQ(RunDriver(fake.api(), "there is no such file"), 1);
 }
 

@@ -34,6 +34,8 @@ DTYPES = {
 class Case:
     inputs: list[torch.Tensor]
     outputs: list[torch.Tensor]
+    float64: list[torch.Tensor]
+    why: str
 
 
 class Reader:
@@ -66,10 +68,17 @@ class Reader:
         (count,) = self.numbers("i", 1)
         return [self.tensor() for _ in range(count)]
 
+    def text(self) -> str:
+        (size,) = self.numbers("i", 1)
+        return self.take(size).decode()
+
     def cases(self) -> list[Case]:
-        assert self.take(8) == b"RTCASES1"
+        assert self.take(8) == b"RTCASES2"
         (count,) = self.numbers("i", 1)
-        cases = [Case(self.tensors(), self.tensors()) for _ in range(count)]
+        cases = [
+            Case(self.tensors(), self.tensors(), self.tensors(), self.text())
+            for _ in range(count)
+        ]
         assert self.at == len(self.data)
         return cases
 
@@ -302,6 +311,97 @@ def test_the_bytes_are_the_same_twice():
     assert make(model(), seed=6) != first
 
 
+# ---- Float64.
+
+
+def test_float64_is_beside_each_floating_point_output():
+    def forward(x, half):
+        return {"n": (x > 0).sum(), "sum": x.sum(0), "cos": half.cos()}
+
+    half = torch.randn(5).bfloat16()
+    for case in cases(forward, X, half):
+        x, half = (tensor.double() for tensor in case.inputs)
+        assert not case.why
+        assert [tensor.dtype for tensor in case.float64] == [torch.float64] * 2
+        assert torch.equal(case.float64[0], x.sum(0))
+        assert torch.equal(case.float64[1], half.cos())
+        assert torch.allclose(case.outputs[1], x.sum(0).float(), atol=1e-4)
+
+
+class Scaled(Counter):
+    """Has a parameter, a buffer, and a tensor that is neither."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 2)
+        self.scale = torch.tensor(0.1)
+
+    def forward(self, x):
+        return super().forward(self.linear(x)) * self.scale + torch.zeros(2)
+
+
+def test_float64_has_weights_and_state_of_its_own():
+    module = Scaled()
+    weight, bias = (tensor.detach().double() for tensor in module.linear.parameters())
+    total = torch.zeros(2, dtype=torch.float64)
+    for case in cases(module, torch.ones(2)):
+        total += torch.nn.functional.linear(case.inputs[0].double(), weight, bias)
+        exact = total * torch.tensor(0.1).double()
+        assert torch.allclose(case.float64[0], exact, rtol=1e-14, atol=1e-14)
+        assert not torch.equal(case.outputs[0].double(), case.float64[0])
+
+
+def test_a_model_that_does_not_run_in_float64():
+    weight = torch.randn(4, 4)
+    forward = lambda x: x @ weight  # noqa: E731 (its line is in the message)
+    for case in cases(forward, X):
+        assert case.float64 == []
+        assert case.why.startswith(
+            "the model does not run in float64: tests/tools/reference_test.py:"
+            f"{forward.__code__.co_firstlineno}: RuntimeError: "
+        )
+        assert torch.equal(case.outputs[0], case.inputs[0] @ weight)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x: (x, x + 1 > x),
+        lambda x: (x, torch.nonzero(x + 1 > x)),
+        lambda x: (x, torch.where(x + 1 > x, x, -x)),
+    ],
+)
+def test_where_float64_takes_another_way_it_is_no_judge(forward):
+    at_the_limit = torch.full((2,), 2.0**24)
+    found = cases(forward, torch.ones(2), test_inputs=lambda: [(at_the_limit,)])
+    assert found[0].why == "float64 went another way: output 1 is something else"
+    assert found[0].float64 == []
+    assert [case.why for case in found[1:]] == [""] * 7
+
+
+def test_rounding_of_differences_is_no_other_way():
+    def forward(x):
+        return x.sum() - x.flip(0).sum()
+
+    found = cases(forward, torch.ones(1000), count=9)
+    assert [case.why for case in found] == [""] * 13
+
+
+def test_eager_computes_what_is_padded():
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    module = nn.TransformerEncoder(layer, 1)
+    padding = torch.tensor([[False, False], [False, True]])
+    found = cases(
+        lambda x, padding: module(x, src_key_padding_mask=padding),
+        torch.randn(2, 2, 8),
+        padding,
+        test_inputs=lambda: [(torch.randn(2, 2, 8), padding)],
+        count=None,
+    )
+    assert found[0].outputs[0][1, 1].abs().min() > 0
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 # ---- Errors.
 
 
@@ -360,7 +460,7 @@ def test_a_model_that_fails_on_sizes_it_declares():
 
     found = error(forward, X, dynamic_shapes=({0: Dim("batch", min=1, max=64)},))
     assert found.what == (
-        "the model, run by plain PyTorch, fails on generated inputs with batch = 64: "
+        "the model, run by plain PyTorch, fails on generated inputs with batch = 16: "
         "ValueError: too many"
     )
     line = forward.__code__.co_firstlineno + 2

@@ -25,3 +25,19 @@ def portable() -> Iterator[None]:
             yield
     finally:
         torch.backends.mkldnn.enabled = before
+
+
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    """Computes what a module's forward says, for a while.
+
+    Outside of training nn.TransformerEncoder and nn.MultiheadAttention have a path of
+    their own, which leaves out what is padded and gives zeros for it. No exported
+    program has it.
+    """
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

@@ -31,8 +31,9 @@ class Model:
         inputs: Example inputs of `forward`: a tuple of positional arguments or
             a dict of keyword arguments. Their values do not matter, their
             dtypes, nesting and static sizes do. Give dynamic dimensions a size
-            of 2 or more, since torch.export takes 0 and 1 for constants. None for
-            an ExportedProgram.
+            of 2 or more, since torch.export takes 0 and 1 for constants. Give
+            integers that index valid values: torch_model_test draws from them, and
+            for other integers from beyond them. None for an ExportedProgram.
         dynamic_shapes: As torch.export.export takes it, with torch.export.Dim. None
             for an ExportedProgram.
         input_names: A name for each tensor among the inputs, in flattened

@@ -1,36 +1,45 @@
-"""Test data: inputs, and what eager PyTorch makes of them.
+"""Test data: inputs, what eager PyTorch makes of them, and what that is in float64.
 
 File format, little-endian, read by runtime/testing/cases.h:
 
-    magic   8 bytes "RTCASES1"
+    magic   8 bytes "RTCASES2"
     int32   number of cases
-    case:   int32 number of inputs, the inputs, int32 number of outputs, the outputs
+    case:   tensors, the inputs; tensors, eager's outputs; tensors, float64's; text
+    tensors: int32 number of tensors, the tensors
     tensor: int32 dtype (RTorchDType), int32 rank, int64 sizes[rank], the elements
+    text:   int32 number of bytes, UTF-8
+
+Of float64's outputs there is one for each floating-point output, in their order. Or
+there is none, and the text says why; it is empty otherwise.
 """
 
 from __future__ import annotations
 
-import random
+import dataclasses
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 
-from torch_aot import eager
+from torch_aot import eager, samples
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
 from torch_aot.errors import UserError, fail, first_lines, innermost, user_frames
 from torch_aot.model import Model
+from torch_aot.samples import Arguments, Sample
+from torch_aot.twin import Twin, duplicate, tensors_of
 from torch_aot.upstream import pytree
 
-# forward's positional and keyword arguments.
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
-# Random cases keep each input below this many elements, so that a model with a
-# large or unbounded range is still quick to test.
-_MAX_ELEMENTS = 1 << 22
-_UNBOUNDED = 64
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One case of the file, as the module's docstring describes it."""
+
+    inputs: list[torch.Tensor]
+    outputs: list[torch.Tensor]
+    float64: list[torch.Tensor]
+    why_no_float64: str
 
 
 def make_cases(
@@ -38,10 +47,9 @@ def make_cases(
 ) -> bytes:
     """Runs the eager model; returns its inputs and outputs in the format above.
 
-    The cases are the model's test_inputs; one with every dynamic dimension at
-    its smallest size and one at its largest; one of zeros and one of large
-    values; and `count` random ones. They run in this order on one module, so
-    that a model with state is tested as a sequence.
+    The cases are the model's test_inputs, and those of `samples.generate`. They run in
+    this order on one module, so that a model with state is tested as a sequence, and
+    beside it on its twin in float64.
 
     Args:
         entry: Where the model came from.
@@ -54,56 +62,79 @@ def make_cases(
         UserError: The test_inputs do not fit the signature, or there are none and
             nothing else is to run, or eager PyTorch fails on a case.
     """
-    cases = []
     example = model.bind(model.inputs, "the example inputs")
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad(), eager.portable():
-        for what, arguments in (
-            *_declared(entry, model, example, signature),
-            *(
-                _random(example, signature, count, seed, generator)
-                if count is not None
-                else ()
-            ),
-        ):
-            given = [tensor.clone() for tensor in _leaves(arguments)]
-            args, kwargs = arguments
-            try:
-                # A copy: the model may return a view of an input or a buffer.
-                outputs = pytree.tree_map_only(
-                    torch.Tensor, torch.clone, model.module(*args, **kwargs)
-                )
-            except Exception as error:
-                raise _explain(error, model, what) from error
-            cases.append((given, _leaves(outputs)))
-    if not cases:
-        fail(
-            "the model has no test_inputs, and nothing else is to run",
-            where=model.where,
-            fix="give Model(..., test_inputs=...), or drop test_inputs_only",
+    with torch.no_grad(), eager.portable(), eager.as_written():
+        declared = _declared(entry, model, example, signature)
+        if count is None and not declared:
+            fail(
+                "the model has no test_inputs, and nothing else is to run",
+                where=model.where,
+                fix="give Model(..., test_inputs=...), or drop test_inputs_only",
+            )
+        generated = (
+            samples.generate(model.module, example, signature, count, seed)
+            if count is not None
+            else ()
         )
-    parts = [b"RTCASES1", struct.pack("<i", len(cases))]
-    for sides in cases:
-        for tensors in sides:
-            parts.append(struct.pack("<i", len(tensors)))
-            parts += [_encode(tensor) for tensor in tensors]
-    return b"".join(parts)
+        cases = list(run(model, [*declared, *generated]))
+    return b"RTCASES2" + b"".join(_encode(cases))
+
+
+def run(model: Model, cases: Iterable[Sample]) -> Iterator[Case]:
+    """Runs cases in order, on the model and on its twin.
+
+    Raises:
+        UserError: Eager PyTorch fails on the last choice of a sample's.
+    """
+    module = model.module
+    twin = Twin(module)
+    for sample in cases:
+        *tries, last = sample.choices
+        for arguments in tries:
+            # A run that fails may have changed half of the state.
+            attempt = duplicate(module)
+            try:
+                given, outputs = _call(attempt, arguments)
+            except Exception:
+                continue
+            module = attempt
+            break
+        else:
+            try:
+                given, outputs = _call(module, last)
+            except Exception as error:
+                raise _explain(error, model, sample.what) from error
+        leaves = tensors_of(outputs)
+        yield Case(tensors_of(given), leaves, *twin.run(*given, leaves))
+
+
+def _call(module: torch.nn.Module, arguments: Arguments) -> tuple[Arguments, Any]:
+    """Runs a module; returns copies of what it was given, and of what came out.
+
+    It may write to its inputs, and return views of them or of its buffers.
+    """
+    given = pytree.tree_map_only(torch.Tensor, torch.clone, arguments)
+    args, kwargs = arguments
+    outputs = module(*args, **kwargs)
+    return given, pytree.tree_map_only(torch.Tensor, torch.clone, outputs)
 
 
 def _declared(
     entry: Entry, model: Model, example: Arguments, signature: sig.Signature
-) -> Iterator[tuple[str, Arguments]]:
-    """The user's test inputs, each with what errors call it."""
+) -> list[Sample]:
+    """The user's test inputs."""
     try:
         given = list(model.test_inputs()) if model.test_inputs else []
     except Exception as error:
         raise entry.explain_own("test_inputs() raised", error, model.where) from error
+    declared = []
     for i, inputs in enumerate(given):
         what = f"test_inputs()[{i}]"
         arguments = _like_example(model.bind(inputs, what), example, what, model.where)
-        for tensor, spec in zip(_leaves(arguments), signature.inputs, strict=True):
+        for tensor, spec in zip(tensors_of(arguments), signature.inputs, strict=True):
             _check_size(tensor, spec, what, model.where)
-        yield what, arguments
+        declared.append(Sample(what, (arguments,)))
+    return declared
 
 
 def _like_example(
@@ -172,79 +203,16 @@ def _explain(error: Exception, model: Model, what: str) -> UserError:
     )
 
 
-def _leaves(tree: Any) -> list[torch.Tensor]:
-    return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
-
-
-def _random(
-    example: Arguments,
-    signature: sig.Signature,
-    count: int,
-    seed: int,
-    generator: torch.Generator,
-) -> Iterator[tuple[str, Arguments]]:
-    chance = random.Random(seed)
-    low = {name: bounds[0] for name, bounds in signature.symbols.items()}
-    high = {name: _largest(name, signature) for name in signature.symbols}
-    middle = [
-        {name: chance.randint(low[name], high[name]) for name in low}
-        for _ in range(count + 2)
-    ]
-    plans = [(low, 1.0), (high, 1.0), (middle[0], 0.0), (middle[1], 100.0)]
-    plans += [(sizes, 1.0) for sizes in middle[2:]]
-    for sizes, scale in plans:
-        specs = iter(signature.inputs)
-        arguments = pytree.tree_map_only(
-            torch.Tensor,
-            lambda tensor, specs=specs, sizes=sizes, scale=scale: _sample(
-                tensor, next(specs), sizes, scale, generator
-            ),
-            example,
-        )
-        text = ", ".join(f"{name} = {size}" for name, size in sizes.items())
-        yield f"generated inputs{' with ' if text else ''}{text}", arguments
-
-
-def _largest(symbol: str, signature: sig.Signature) -> int:
-    """The largest size to test: the declared one, unless that takes too long."""
-    low, high = signature.symbols[symbol]
-    size = min(high, 1 << 16) if high is not None else low + _UNBOUNDED
-    for spec in signature.inputs:
-        others = 1
-        uses = 0
-        for dim in spec.dims:
-            if dim.symbol == symbol:
-                uses += dim.scale
-            else:
-                others *= max(dim.min, 1)
-        while uses and size > low and others * (uses * size) > _MAX_ELEMENTS:
-            size = max(low, size // 2)
-    return size
-
-
-def _sample(
-    example: torch.Tensor,
-    spec: sig.TensorSpec,
-    sizes: dict[str, int],
-    scale: float,
-    generator: torch.Generator,
-) -> torch.Tensor:
-    shape = [
-        dim.scale * sizes[dim.symbol] + dim.offset if dim.symbol else size
-        for dim, size in zip(spec.dims, example.shape, strict=True)
-    ]
-    if example.is_floating_point():
-        return (torch.randn(shape, generator=generator) * scale).to(example.dtype)
-    # Integers may be indices, whose range only the example shows.
-    values = example.flatten()
-    if example.dtype == torch.bool or not values.numel():
-        return torch.randint(0, 2, shape, generator=generator).to(example.dtype)
-    picks = torch.randint(0, values.numel(), shape, generator=generator)
-    return values[picks]
-
-
-def _encode(tensor: torch.Tensor) -> bytes:
-    dtype = sig.DTYPES[str(tensor.dtype).removeprefix("torch.")][0]
-    head = struct.pack(f"<ii{tensor.dim()}q", dtype, tensor.dim(), *tensor.shape)
-    flat = tensor.detach().contiguous().flatten()
-    return head + flat.view(torch.uint8).numpy().tobytes() if flat.numel() else head
+def _encode(cases: list[Case]) -> Iterator[bytes]:
+    yield struct.pack("<i", len(cases))
+    for case in cases:
+        for tensors in (case.inputs, case.outputs, case.float64):
+            yield struct.pack("<i", len(tensors))
+            for tensor in tensors:
+                dtype = sig.DTYPES[str(tensor.dtype).removeprefix("torch.")][0]
+                sizes = tensor.shape
+                yield struct.pack(f"<ii{len(sizes)}q", dtype, len(sizes), *sizes)
+                flat = tensor.detach().contiguous().flatten()
+                yield flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+        text = case.why_no_float64.encode()
+        yield struct.pack("<i", len(text)) + text
