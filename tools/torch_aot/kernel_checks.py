@@ -14,8 +14,10 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
+
 from torch_aot.errors import frames_of_node, innermost
-from torch_aot.upstream import Patch
+from torch_aot.upstream import Patch, look_up
 
 _CPP = "torch._inductor.codegen.cpp:"
 _NAMESPACE = "rules_torch::internal::"
@@ -88,6 +90,11 @@ def _place(state: _State) -> str:
     return _literal(f"{name}, {frame.where}" if frame else name)
 
 
+def _virtualized() -> Any:
+    """What Inductor is at: the node that it lowers, the kernel that it writes."""
+    return look_up("torch._inductor.virtualized:V")
+
+
 def _literal(text: str) -> str:
     # JSON's escapes of control characters are not C++'s; it leaves `?` alone, and
     # trigraphs are gone.
@@ -111,11 +118,9 @@ def _follow_origins(state: _State) -> tuple[Patch, ...]:
 
     def post_init(original: Any) -> Any:
         def __post_init__(self: Any) -> None:
-            from torch._inductor.virtualized import V
-
             original(self)
-            node = V.current_node
-            if not hasattr(node, "meta"):
+            node = _virtualized().current_node
+            if not isinstance(node, torch.fx.Node):  # none is being lowered
                 return
             for name in ("inner_fn", "output_indexer"):
                 if name in vars(self):
@@ -310,9 +315,7 @@ def _check_indices(state: _State) -> tuple[Patch, ...]:
 
 def _count(kernel: Any) -> str:
     """How many lanes of a vector kernel's vectors count, in C++."""
-    from torch._inductor.codegen.cpp import cexpr_index
-
-    return cexpr_index(kernel.num_elems)
+    return look_up(f"{_CPP}cexpr_index")(kernel.num_elems)
 
 
 def _check_divisors(state: _State) -> tuple[Patch, ...]:
@@ -331,18 +334,17 @@ def _check_divisors(state: _State) -> tuple[Patch, ...]:
     def vector(division: str) -> Callable[[Any], Any]:
         def replace(original: Any) -> Any:
             def divide(a: Any, b: Any) -> Any:
-                from torch._inductor.virtualized import V
-
                 if _is_float(a, b):
                     return original(a, b)
-                mask = V.kernel._load_mask
+                kernel = _virtualized().kernel
+                mask = kernel._load_mask
                 active = (
                     f"[&](auto lane) {{ return {mask}.is_masked(lane); }}, "
                     if mask is not None and mask.is_vec
                     else ""
                 )
                 return (
-                    f"{_NAMESPACE}Divide<{name}>({a}, {b}, {_count(V.kernel)}, "
+                    f"{_NAMESPACE}Divide<{name}>({a}, {b}, {_count(kernel)}, "
                     f"{active}{place(b)})"
                 )
 
@@ -352,11 +354,9 @@ def _check_divisors(state: _State) -> tuple[Patch, ...]:
         return replace
 
     def place(divisor: Any) -> str:
-        from torch._inductor.virtualized import V
-
         bounds = divisor.bounds
         if not (bounds.is_singleton() and bounds.lower != 0):
-            state.checking.add(V.kernel)
+            state.checking.add(_virtualized().kernel)
         return _place(state)
 
     reason = "a kernel's divisors are the kernel's: no flag of the process, no trap"

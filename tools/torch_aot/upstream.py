@@ -1,8 +1,9 @@
 """What the tool takes of torch beyond its public interface, and what it mends there.
 
-Every private name is here, and nowhere else in the tool, so that one file says what
-another version of torch may break. All are looked up before they are used: a torch
-that lacks one is refused by its name. Each mend of a known fault says what is wrong;
+Every private name is here, and nowhere else in the tool but in kernel_checks.py, which
+gives Inductor's generator of kernels other methods: so two files say what another
+version of torch may break. Names are looked up before they are used, and a torch that
+lacks one is refused. Each mend of a known fault says what is wrong;
 tests/tools/upstream_test.py shows the fault without the mend, and so fails when torch
 has repaired it: then the mend goes.
 """
@@ -31,7 +32,7 @@ def _missing(name: str) -> AssertionError:
     )
 
 
-def _resolve(name: str) -> Any:
+def look_up(name: str) -> Any:
     """The object that a name of the form "module:attribute.attribute" is.
 
     Raises:
@@ -49,7 +50,7 @@ def _check_attributes(class_name: str, *names: str) -> None:
     Raises:
         AssertionError: No method mentions one of them; an instance cannot be made here.
     """
-    methods = inspect.getmembers(_resolve(class_name), inspect.isfunction)
+    methods = inspect.getmembers(look_up(class_name), inspect.isfunction)
     mentioned = {
         name
         for _, method in methods
@@ -61,29 +62,29 @@ def _check_attributes(class_name: str, *names: str) -> None:
 
 
 # The trees that torch.export flattens inputs and outputs into.
-pytree = _resolve("torch.utils._pytree")
+pytree = look_up("torch.utils._pytree")
 
 # Which operators are torch's own, "aten::add.Tensor"; a call's schema, which tells what
 # it changes and what are views; whether two tensors have one storage.
-operator_names = _resolve("torch._C:_dispatch_get_all_op_names")
-OpOverload = _resolve("torch._ops:OpOverload")
+operator_names = look_up("torch._C:_dispatch_get_all_op_names")
+OpOverload = look_up("torch._ops:OpOverload")
 _check_attributes("torch._ops:OpOverload", "_schema")
-_resolve("torch:UntypedStorage._cdata")
+look_up("torch:UntypedStorage._cdata")
 
 # Which tensors have no values yet.
-FakeTensor = _resolve("torch._subclasses.fake_tensor:FakeTensor")
+FakeTensor = look_up("torch._subclasses.fake_tensor:FakeTensor")
 
 # How torch.export matches dynamic_shapes with the inputs.
-combine_args = _resolve("torch.export.dynamic_shapes:_combine_args")
-check_dynamic_shapes = _resolve("torch.export.dynamic_shapes:_check_dynamic_shapes")
-tree_map_with_path = _resolve("torch.export.dynamic_shapes:_tree_map_with_path")
+combine_args = look_up("torch.export.dynamic_shapes:_combine_args")
+check_dynamic_shapes = look_up("torch.export.dynamic_shapes:_check_dynamic_shapes")
+tree_map_with_path = look_up("torch.export.dynamic_shapes:_tree_map_with_path")
 
 # How torch refuses what depends on data.
-DynamoError = _resolve("torch._dynamo.exc:TorchDynamoException")
+DynamoError = look_up("torch._dynamo.exc:TorchDynamoException")
 DATA_DEPENDENT = (
-    _resolve("torch._subclasses.fake_tensor:DataDependentOutputException"),
-    _resolve("torch._subclasses.fake_tensor:DynamicOutputShapeException"),
-    _resolve("torch.fx.experimental.symbolic_shapes:GuardOnDataDependentSymNode"),
+    look_up("torch._subclasses.fake_tensor:DataDependentOutputException"),
+    look_up("torch._subclasses.fake_tensor:DynamicOutputShapeException"),
+    look_up("torch.fx.experimental.symbolic_shapes:GuardOnDataDependentSymNode"),
 )
 
 # What torch.export knows of sizes when one is not what was declared.
@@ -141,7 +142,7 @@ def patched(*patches: Patch) -> Iterator[None]:
     with contextlib.ExitStack() as undo:
         for patch in patches:
             owner_name, _, attribute = patch.name.replace(":", ".").rpartition(".")
-            _resolve(patch.name)
+            look_up(patch.name)
             owner = pkgutil.resolve_name(owner_name)
             original = vars(owner)[attribute]
             setattr(owner, attribute, patch.replace(original))
@@ -195,9 +196,9 @@ def mended(*patches: Patch) -> Iterator[None]:
         "mutated_buffers",
         "mutated_inputs",
     )
-    _resolve("torch._inductor.graph:GraphLowering.get_original_value_of_constant")
-    _resolve("torch._inductor.ir:IRNode.get_dtype")
-    _resolve("torch._inductor.ir:IRNode.get_size")
+    look_up("torch._inductor.graph:GraphLowering.get_original_value_of_constant")
+    look_up("torch._inductor.ir:IRNode.get_dtype")
+    look_up("torch._inductor.ir:IRNode.get_size")
     with patched(*_MENDS, *patches):
         yield
 
@@ -209,12 +210,12 @@ def aot_compile(
     options: dict[str, Any],
 ) -> None:
     """Runs AOTInductor on a module of an exported program."""
-    _resolve("torch._inductor:aot_compile")(module, args, kwargs, options=options)
+    look_up("torch._inductor:aot_compile")(module, args, kwargs, options=options)
 
 
 def is_none(output: Any) -> bool:
     """Whether an output of a GraphLowering is None: it is numbered, but no tensor."""
-    return isinstance(output, _resolve("torch._inductor.ir:NoneAsConstantBuffer"))
+    return isinstance(output, look_up("torch._inductor.ir:NoneAsConstantBuffer"))
 
 
 def code_compiler(compile_: Callable[..., Any]) -> Patch:
@@ -257,13 +258,13 @@ def vector_isa(class_name: str | None) -> tuple[Patch, ...]:
     @functools.cache
     def picked() -> Any:
         if class_name is None:
-            return _resolve("torch._inductor.cpu_vec_isa:invalid_vec_isa")
+            return look_up("torch._inductor.cpu_vec_isa:invalid_vec_isa")
         return type(
             class_name,
-            (_resolve(f"torch._inductor.cpu_vec_isa:{class_name}"),),
+            (look_up(f"torch._inductor.cpu_vec_isa:{class_name}"),),
             {
                 "__bool__": lambda self: True,  # without it: the probe
-                "__hash__": _resolve("torch._inductor.cpu_vec_isa:VecISA.__hash__"),
+                "__hash__": look_up("torch._inductor.cpu_vec_isa:VecISA.__hash__"),
             },
         )()
 
