@@ -56,7 +56,9 @@ class IncrementalTest(unittest.TestCase):
         self.assertEqual(["embed.pic.o"], [os.path.basename(o) for o in compiled])
 
     def test_another_isa_exports_nothing(self) -> None:
-        spawns = self.workspace.build(_TARGET, flags=["--@rules_torch//rules:isas=x86-64-v2"])
+        spawns = self.workspace.build(
+            _TARGET, flags=["--@rules_torch//rules:isas=x86-64-v2"]
+        )
         ran = self._count(spawns)
         print("another ISA:", dict(ran))
         self.assertEqual(0, ran["TorchExport"])

@@ -377,10 +377,11 @@ def _reject_undeclared_symbols(graph: Any, wrapper: str, source: str) -> None:
     for symbol in sorted(set(re.findall(r"\b(?:u|zuf)\d+\b", code))):
         if re.search(rf"\w[ &]{symbol} *[=;,)]", code):
             continue
+        call = _call_of("aten::_local_scalar_dense", graph.module)
         raise error_at(
             f"AOTInductor uses {symbol}, a number that only the run knows, in code that "
             "does not compute it",
-            frames=_frames_of("aten::_local_scalar_dense", graph.module),
+            frames=frames_of_node(call) if call else [],
             where=source,
             fix="keep the number a tensor: leave out .item(), int(), float() or bool()",
         )

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch._ops import HigherOrderOperator
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from torch_aot.twin import tensors_of
+from torch_aot.upstream import HigherOrderOperator, TorchDispatchMode
 
 # In floating-point operations on float32. Measured on one thread with the code paths
 # that rules/private/actions.bzl pins, about 1e10 a second: of them a byte that an

@@ -301,7 +301,7 @@ def _operators(
     for node in module.graph.nodes:
         frames = frames_of_node(node)
         frames = frames if innermost(frames) else caller
-        if isinstance(node.target, torch._ops.OpOverload):
+        if isinstance(node.target, upstream.OpOverload):
             yield node, frames
         for argument in node.all_input_nodes:
             if argument.op == "get_attr" and node.op == "call_function":

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
 from torch_aot import signature as sig
 from torch_aot.cost import Cost, bytes_of
 from torch_aot.twin import duplicate, tensors_of
+from torch_aot.upstream import pytree
 
 # forward's positional and keyword arguments.
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]

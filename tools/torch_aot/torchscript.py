@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from torch_aot import upstream
 from torch_aot.errors import fail
 
 
@@ -69,11 +70,11 @@ def sizes_stay_symbolic() -> Iterator[None]:
 
     Its profiling executor specialises each graph for the sizes that it first sees.
     """
-    before = torch._C._jit_set_profiling_mode(False)
+    before = upstream.set_profiling_mode(False)
     try:
         yield
     finally:
-        torch._C._jit_set_profiling_mode(before)
+        upstream.set_profiling_mode(before)
 
 
 def _freeze(module: torch.jit.ScriptModule) -> nn.Module:

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
 from torch_aot.errors import first_lines, innermost, user_frames
+from torch_aot.upstream import pytree
 
 # Where half of eager's results are farther from float64 than this share of the largest
 # value, the two have computed different things: a condition fell the other way. Values

@@ -71,6 +71,14 @@ OpOverload = look_up("torch._ops:OpOverload")
 _check_attributes("torch._ops:OpOverload", "_schema")
 look_up("torch:UntypedStorage._cdata")
 
+# What counts the work of a run: a mode that sees each operator, and which are torch.cond
+# and its kin.
+TorchDispatchMode = look_up("torch.utils._python_dispatch:TorchDispatchMode")
+HigherOrderOperator = look_up("torch._ops:HigherOrderOperator")
+
+# Whether TorchScript compiles for the sizes that it first sees.
+set_profiling_mode = look_up("torch._C:_jit_set_profiling_mode")
+
 # Which tensors have no values yet.
 FakeTensor = look_up("torch._subclasses.fake_tensor:FakeTensor")
 
