@@ -123,7 +123,7 @@ def mended() -> Model:
             torch.tensor(2),
         ),
         dynamic_shapes={
-            "image": {2: Dim("h", min=2, max=100), 3: Dim("w", min=2, max=100)},
+            "image": {2: Dim("h", min=2, max=20), 3: Dim("w", min=2, max=20)},
             **dict.fromkeys(("q", "k", "v", "segments", "flag")),
         },
     )
@@ -140,7 +140,7 @@ class Convolutional(nn.Module):
             nn.MaxPool2d(2, 2, ceil_mode=True),
             nn.Conv2d(4, 6, 3, stride=2, padding=1),
             nn.PReLU(6),
-            nn.MaxPool2d(3, 2, padding=1, ceil_mode=True),
+            nn.MaxPool2d(3, 2, padding=1),
             nn.Conv2d(6, 8, 3, padding=2, dilation=2),
             nn.PReLU(8),
         )
@@ -153,12 +153,12 @@ class Convolutional(nn.Module):
 
 
 def convolutional() -> Model:
-    """Input x float32[1, 3, 2*h, w]; sizes of the outputs are rounded up."""
-    height, width = Dim("h", min=6, max=100), Dim("w", min=12, max=200)
+    """Input x float32[1, 3, 2*h, 2*w]."""
+    height, width = Dim("h", min=6, max=100), Dim("w", min=6, max=100)
     return Model(
         Convolutional(),
-        inputs=(torch.randn(1, 3, 24, 27),),
-        dynamic_shapes={"x": {2: 2 * height, 3: width}},
+        inputs=(torch.randn(1, 3, 24, 28),),
+        dynamic_shapes={"x": {2: 2 * height, 3: 2 * width}},
         output_names=["box", "kind"],
     )
 

@@ -299,12 +299,14 @@ def _at_least(a: Any, b: Any) -> Any:
 
 
 def _scales_of_eager(
-    sizes: Any, new_sizes: Any, scales: Any, ratio: int, copies: Any = 1
+    sizes: Any, new_sizes: Any, scales: Any, ratios: tuple[int, ...], copies: Any = 1
 ) -> list[Any]:
-    """`ratio` for dimensions whose new size is that much of their size, if `copies`."""
+    """One of `ratios` where a new size is that much of the size, if `copies`."""
     result = []
     for size, new, scale in zip(sizes, new_sizes, scales, strict=True):
-        if scale is not None:
+        # A new size is the size times the scale, rounded down.
+        ratio = math.floor(scale or 0)
+        if ratio in ratios and ratio != scale:
             copied = (
                 copies * _at_least(new, ratio * size) * _at_least(ratio * size, new)
             )
@@ -319,7 +321,7 @@ def _scales_of_eager(
 )
 def _upsample_linear(original: Callable[..., Any]) -> Callable[..., Any]:
     def upsample(image: Any, sizes: Any, align_corners: bool, scales: Any) -> Any:
-        scales = _scales_of_eager(image.shape[2:], sizes, scales, 1)
+        scales = _scales_of_eager(image.shape[2:], sizes, scales, (1,))
         return original(image, sizes, align_corners, scales)
 
     return upsample
@@ -340,8 +342,7 @@ def _upsample_nearest(original: Callable[..., Any]) -> Callable[..., Any]:
             copies = int(copies) * _at_least(image.shape[1], 4)
             if len(sizes) == 2:
                 copies = torch.sym_max(copies, _at_least(128, sum(sizes)))
-            for ratio in (1, 2):
-                scales = _scales_of_eager(image.shape[2:], sizes, scales, ratio, copies)
+            scales = _scales_of_eager(image.shape[2:], sizes, scales, (1, 2), copies)
         return original(image, sizes, scales, exact)
 
     return indices
