@@ -34,10 +34,10 @@ float32 1e-5 and 1.3e-6, for float64 1e-7 both, for float16 1e-5 and 1e-3, for b
 1e-5 and 1.6e-2.
 
 An element that does not may have rounded otherwise than eager's. It is right if it is
-no farther from float64 than `atol + rtol * |float64|`, and beyond that 3 times as far
+no farther from float64 than `atol + rtol * |float64|`, and beyond that 10 times as far
 as eager is from it, at its worst among elements of this size or smaller ones; and there
-may be no more such elements than eager has. For outputs of up to ten elements it is 10
-times. Where the module does not run in float64, or takes another branch there, eager
+may be no more than 10 times as many of them as eager has. For float16 and bfloat16 it is
+3 times. Where the module does not run in float64, or takes another branch there, eager
 alone is the judge. The log says which it was, and for each output the largest error of
 the compiled model and of eager.
 

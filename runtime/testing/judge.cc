@@ -112,7 +112,7 @@ std::int64_t Judge::CountWrong() {
   return wrong_ + std::max(CountLargerThanPeers(), CountTooMany());
 }
 
-int Judge::Factor(std::size_t elements) { return elements <= 10 ? 10 : 3; }
+int Judge::Factor(std::int32_t dtype) { return DTypeSize(dtype) == 2 ? 3 : 10; }
 
 void Judge::Blame(std::int64_t place, double excess, const std::string& what) {
   if (excess <= worst_excess_) return;
@@ -124,7 +124,7 @@ void Judge::Blame(std::int64_t place, double excess, const std::string& what) {
 std::int64_t Judge::CountLargerThanPeers() {
   std::sort(errors_.begin(), errors_.end(),
             [](const Errors& a, const Errors& b) { return a.size < b.size; });
-  const int factor = Factor(float64_.size());
+  const int factor = Factor(dtype_);
   std::int64_t larger = 0;
   double most = 0;
   std::size_t peers = 0;
@@ -147,7 +147,7 @@ std::int64_t Judge::CountTooMany() const {
   }
   std::sort(compiled.begin(), compiled.end(), std::greater<>());
   std::sort(eager.begin(), eager.end(), std::greater<>());
-  const auto factor = static_cast<std::size_t>(Factor(float64_.size()));
+  const auto factor = static_cast<std::size_t>(Factor(dtype_));
   std::int64_t beyond = 0;
   for (std::size_t k = 0; k < compiled.size(); ++k) {
     const std::size_t rank = k / factor;

@@ -50,7 +50,6 @@ class Tester {
     std::optional<Distance> from_float64;
     std::optional<Distance> eager_from_float64;
     std::optional<Distance> from_eager;  // where float64 is not known
-    int factor = 0;
   };
 
   using Way = void (Tester::*)(const Model&, const Case&, const std::string&);
@@ -199,7 +198,6 @@ class Tester {
     } else {
       Widen(&seen.from_float64, judge.compiled_distance());
       Widen(&seen.eager_from_float64, judge.eager_distance());
-      seen.factor = std::max(seen.factor, Judge::Factor(float64.size()));
     }
     const std::int64_t wrong = judge.CountWrong();
     if (wrong == 0) return;
@@ -220,7 +218,8 @@ class Tester {
       if (seen.from_float64) {
         std::printf(" largest error from float64 %s; eager's %s, %d times that allowed",
                     Text(*seen.from_float64).c_str(),
-                    Text(*seen.eager_from_float64).c_str(), seen.factor);
+                    Text(*seen.eager_from_float64).c_str(),
+                    Judge::Factor(api_.outputs[i].dtype));
       }
       if (seen.from_eager) {
         std::printf("%s largest error from eager %s", seen.from_float64 ? ";" : "",
