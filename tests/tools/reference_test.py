@@ -297,6 +297,11 @@ def test_the_models_own_cases_alone():
         assert "drop test_inputs_only" in e.value.fix
 
 
+def test_an_element_that_is_expanded():
+    (case, *_) = cases(lambda x: x.sum().expand(1), torch.ones(2), count=0)
+    assert case.outputs[0].shape == (1,)
+
+
 def test_the_bytes_are_the_same_twice():
     def model():
         return Model(

@@ -212,7 +212,9 @@ def _encode(cases: list[Case]) -> Iterator[bytes]:
                 dtype = sig.DTYPES[str(tensor.dtype).removeprefix("torch.")][0]
                 sizes = tensor.shape
                 yield struct.pack(f"<ii{len(sizes)}q", dtype, len(sizes), *sizes)
-                flat = tensor.detach().contiguous().flatten()
+                # Contiguous is also one element that is expanded, whose strides are 0.
+                flat = tensor.detach().clone(memory_format=torch.contiguous_format)
+                flat = flat.flatten()
                 yield flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
         text = case.why_no_float64.encode()
         yield struct.pack("<i", len(text)) + text
