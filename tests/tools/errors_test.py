@@ -541,6 +541,14 @@ EXPECTED = {
             "a custom operator has no fake implementation",
             "register_fake",
         ),
+        "view_too_long": (
+            "the view reaches to byte 40 of a tensor that has 32",
+            "stay within the tensor",
+        ),
+        "mask_that_stretches": (
+            "the mask of masked_select stretches its input, [4], to [2, 4]",
+            "x.expand(mask.shape)",
+        ),
         "mutated_input": ("the model changes its input 'x' in place", "x.clone()"),
         "mutated_view_of_an_input": (
             "the model changes its input 'state_hidden' in place",

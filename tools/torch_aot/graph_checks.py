@@ -6,6 +6,7 @@ Here the lines of the user's code are known; in AOTInductor's errors they are no
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -126,7 +127,9 @@ class _Effects:
             if name in _BRANCHES:
                 self._check_branches(module, node, name, where)
             elif isinstance(node.target, upstream.OpOverload):
+                _check_masked_select(node, where)
                 self._apply(node, node.target._schema)
+                _check_extent(node, self.owners[node], where)
             elif name == "getitem":
                 self._view(node, node.args[0])
 
@@ -283,10 +286,8 @@ def _overlap(first: torch.Tensor, second: torch.Tensor) -> bool:
     for tensor in (first, second):
         if tensor.layout != torch.strided or not tensor.numel():
             return False
-        steps = zip(tensor.shape, tensor.stride(), strict=True)
-        last = sum((size - 1) * stride for size, stride in steps)
         start = tensor.data_ptr()
-        spans.append((start, start + (last + 1) * tensor.element_size()))
+        spans.append((start, start + (_reach(tensor) + 1) * tensor.element_size()))
     return max(start for start, _ in spans) < min(end for _, end in spans)
 
 
@@ -345,6 +346,59 @@ def _check_operator(node: Node, frames: Sequence[Frame], where: str) -> None:
         where=where,
         fix=fix,
     )
+
+
+def _check_masked_select(node: Node, where: str) -> None:
+    """Rejects a mask that stretches what it selects from.
+
+    PyTorch bounds the number of results by the elements that there were before, and
+    the compiled model checks it.
+    """
+    if node.target is not torch.ops.aten.masked_select.default:
+        return
+    shapes = [tuple(argument.meta["val"].shape) for argument in node.args]
+    if not all(isinstance(size, int) for shape in shapes for size in shape):
+        return
+    whole = tuple(torch.broadcast_shapes(*shapes))
+    if math.prod(whole) > math.prod(shapes[0]):
+        raise error_at(
+            f"the mask of masked_select stretches its input, {list(shapes[0])}, to "
+            f"{list(whole)}; PyTorch compiles no such selection",
+            frames=frames_of_node(node),
+            where=where,
+            fix="stretch it before: x.expand(mask.shape)",
+        )
+
+
+def _check_extent(view: Node, owner: Node, where: str) -> None:
+    """Rejects a view of more than its owner has: export only makes the memory larger."""
+    end, memory = _extent(view), _extent(owner)
+    if end is not None and memory is not None and end > memory:
+        raise error_at(
+            f"the view reaches to byte {end} of a tensor that has {memory}",
+            frames=frames_of_node(view),
+            where=where,
+            fix="give as_strided sizes, strides and an offset that stay within the tensor",
+        )
+
+
+def _extent(node: Node) -> int | None:
+    """Where a tensor ends in its memory, in bytes; None if that is not known."""
+    value = node.meta.get("val")
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+        return None
+    numbers = (*value.shape, *value.stride(), value.storage_offset())
+    if not all(isinstance(number, int) for number in numbers):
+        return None
+    if 0 in value.shape:
+        return 0
+    return (value.storage_offset() + _reach(value) + 1) * value.itemsize
+
+
+def _reach(tensor: torch.Tensor) -> int:
+    """How many elements a tensor's last one lies behind its first."""
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return sum((size - 1) * stride for size, stride in steps)
 
 
 def _arguments(node: Node, schema: Any) -> Iterator[tuple[Any, Any]]:

@@ -53,6 +53,24 @@ def operator_without_fake() -> Model:
     return Model(Net(), inputs=(torch.randn(2, 4),))
 
 
+def view_too_long() -> Model:
+    class Net(nn.Module):
+        def forward(self, x):
+            inside = x.as_strided((2, 2), (4, 1), 2)
+            outside = x.as_strided((2, 2), (4, 2), 3)  # error: view_too_long
+            return inside + outside
+
+    return Model(Net(), inputs=(torch.randn(2, 4),))
+
+
+def mask_that_stretches() -> Model:
+    class Net(nn.Module):
+        def forward(self, x, mask):
+            return x.masked_select(mask)  # error: mask_that_stretches
+
+    return Model(Net(), inputs=(torch.randn(4), torch.ones(2, 4) > 0))
+
+
 def mutated_input() -> Model:
     class Net(nn.Module):
         def forward(self, x):
