@@ -3,7 +3,8 @@
 load("//third_party/python:annotations.bzl", "trimmed")
 
 # Parts of the wheel that neither the exporter nor the code generator reads. The
-# programs are tests and protoc; torch looks for torch_shm_manager when it starts.
+# programs are tests and protoc; torch looks for torch_shm_manager when it starts. What
+# //tests/conformance reads of them is a target of its own, below.
 _NOT_PYTHON = [
     "site-packages/torch/**/*.h",
     "site-packages/torch/bin/*Test",
@@ -33,6 +34,7 @@ _NOT_PYTHON = [
 # The text of libtorch.BUILD, which MODULE.bazel names: a WORKSPACE cannot read it.
 LIBTORCH_BUILD = """\
 load("@rules_cc//cc:cc_library.bzl", "cc_library")
+load("@rules_python//python:defs.bzl", samples_library = "py_library")
 
 # What code that AOTInductor generated includes: the C shim, the runtime's
 # headers and the vector library, which are header-only.
@@ -70,6 +72,16 @@ cc_library(
         "site-packages/torch/lib/libgomp.so.1",
         "site-packages/torch/lib/libtorch_cpu.so",
     ],
+)
+
+# PyTorch's samples of its operators, for //tests/conformance; nothing else imports them.
+# What rules_python writes above may have loaded py_library under its own name.
+samples_library(
+    name = "operator_samples",
+    srcs = ["site-packages/torch/testing/_internal/common_methods_invocations.py"] + glob([
+        "site-packages/torch/testing/_internal/opinfo/**/*.py",
+    ]),
+    imports = ["site-packages"],
 )
 """
 
