@@ -1,6 +1,6 @@
-"""Copies a generated file into the checkout, when started with `bazel run`.
+"""Copies generated files into the checkout, when started with `bazel run`.
 
-Usage: update.py GENERATED PATH_IN_CHECKOUT
+Usage: update.py (GENERATED PATH_IN_CHECKOUT)...
 """
 
 import os
@@ -9,18 +9,18 @@ import sys
 
 
 def main() -> None:
-    """Copies the file, and says so if that changed anything."""
-    generated, path = sys.argv[1:]
+    """Copies the files, and says which of them that changed."""
     checkout = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
     if not checkout:
         sys.exit("update.py writes into the checkout: start it with 'bazel run'")
-    target = pathlib.Path(checkout, path)
-    content = pathlib.Path(generated).read_bytes()
-    if target.exists() and target.read_bytes() == content:
-        print(f"{path} is up to date")
-        return
-    target.write_bytes(content)
-    print(f"wrote {path}")
+    for generated, path in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        target = pathlib.Path(checkout, path)
+        content = pathlib.Path(generated).read_bytes()
+        if target.exists() and target.read_bytes() == content:
+            print(f"{path} is up to date")
+            continue
+        target.write_bytes(content)
+        print(f"wrote {path}")
 
 
 if __name__ == "__main__":
