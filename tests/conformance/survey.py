@@ -53,7 +53,7 @@ def outcome(*calls: Sample) -> str:
     made = model({str(i): sample for i, sample in enumerate(calls)})
     try:
         with eager.portable(), tempfile.TemporaryDirectory() as folder:
-            program, _ = export.export(Entry("operators.py:group"), made)
+            program, signature = export.export(Entry("operators.py:group"), made)
             # What is read back knows less: not how to run what has no fake version.
             path = os.path.join(folder, "sample.pt2")
             export.save(program, path, made.where)
@@ -62,7 +62,7 @@ def outcome(*calls: Sample) -> str:
                 name="sample",
                 isas=["x86-64-v3"],
                 threads=0,
-                source="operators.py",
+                signature=signature,
             )
     except UserError as error:
         return _reason(error)

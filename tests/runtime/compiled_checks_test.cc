@@ -163,7 +163,7 @@ TEST_P(CompiledChecksTest, CallersMayBeInARegionOfTheirOwn) {
 
 template <typename T>
 T FloorQuotient(T a, T b) {
-  const int q = a / b;
+  const auto q = a / b;
   return static_cast<T>(a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q);
 }
 

@@ -394,7 +394,7 @@ def test_rounding_of_differences_is_no_other_way():
 
 def test_eager_computes_what_is_padded():
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-    module = nn.TransformerEncoder(layer, 1)
+    module = nn.TransformerEncoder(layer, 1).eval()
     padding = torch.tensor([[False, False], [False, True]])
     found = cases(
         lambda x, padding: module(x, src_key_padding_mask=padding),
