@@ -373,7 +373,7 @@ def _reject_undeclared_symbols(graph: Any, wrapper: str, source: str) -> None:
 
     The C++ compiler would say so of a name that no user knows.
     """
-    code = re.sub(r'"(\\.|[^"\\])*"|//.*', "", wrapper)
+    code = re.sub(r'R"\([\s\S]*?\)"|"(\\.|[^"\\\n])*"|//.*', "", wrapper)
     for symbol in sorted(set(re.findall(r"\b(?:u|zuf)\d+\b", code))):
         if re.search(rf"\w[ &]{symbol} *[=;,)]", code):
             continue
