@@ -39,24 +39,21 @@ class Checked(nn.Module):
         )
 
 
-@pytest.fixture(scope="module")
-def unmended():
-    """The wrapper and the kernels as torch alone generates them, for AVX2."""
+def _code(module, inputs, patched, dynamic_shapes=None):
+    """The wrapper and the kernels as torch generates them, for AVX2.
+
+    Args:
+        patched: upstream.patched, for torch alone, or upstream.mended.
+    """
     generated = []
 
     def intercept(cls, graph, wrapper, kernels, *_, **__):
         generated.append((wrapper, kernels))
         return ""
 
-    inputs = (torch.arange(13), torch.arange(1, 14), torch.arange(4), torch.tensor(3))
-    ids = Dim("ids", min=2, max=4096)
-    program = torch.export.export(
-        Checked(), inputs, dynamic_shapes=(None, None, {0: ids}, None)
-    )
+    program = torch.export.export(module, inputs, dynamic_shapes=dynamic_shapes)
     with (
-        upstream.mended(
-            *upstream.vector_isa("VecAVX2"), upstream.code_compiler(intercept)
-        ),
+        patched(*upstream.vector_isa("VecAVX2"), upstream.code_compiler(intercept)),
         torch.no_grad(),
     ):
         options = {
@@ -68,6 +65,26 @@ def unmended():
         }
         upstream.aot_compile(program.module(), inputs, {}, options)
     return generated[0]
+
+
+@pytest.fixture(scope="module")
+def unmended():
+    inputs = (torch.arange(13), torch.arange(1, 14), torch.arange(4), torch.tensor(3))
+    ids = Dim("ids", min=2, max=4096)
+    return _code(Checked(), inputs, upstream.mended, (None, None, {0: ids}, None))
+
+
+class Averaged(nn.Module):
+    def forward(self, x):
+        return torch.var_mean(x)
+
+
+def test_the_mean_of_nothing_is_0():
+    quotients = [
+        _code(Averaged(), (torch.ones(0, 3),), patched)[1].count("tmp0 / tmp0")
+        for patched in (upstream.patched, upstream.mended)
+    ]
+    assert quotients == [1, 2]  # the variance alone, and the mean, too
 
 
 def test_divisors_of_all_threads_share_a_flag(unmended):

@@ -416,6 +416,19 @@ def _check_unpooling(original: Callable[..., Any]) -> Callable[..., Any]:
     return unpool
 
 
+@mend(
+    "torch._inductor.lowering:use_two_step_variance",
+    "Welford's reduction of no elements has the mean 0; eager's is NaN",
+)
+def _average_what_may_be_empty(original: Callable[..., Any]) -> Callable[..., Any]:
+    def use_two_step_variance(x: Any, *args: Any, **kwargs: Any) -> bool:
+        sizes = look_up("torch._inductor.virtualized:V").graph.sizevars
+        some = sizes.statically_known_gt(x.get_numel(), 0)
+        return not some or original(x, *args, **kwargs)
+
+    return use_two_step_variance
+
+
 for _number in (15, 17, 20):
 
     @mend(
