@@ -73,8 +73,9 @@ Then, in WORKSPACE or MODULE.bazel:
 register_toolchains("//path/to:all")
 ```
 
-The `ToolchainInfo` has the fields `compiler` (FilesToRunProvider), `worker` (bool) and
-`runtime` (`TorchRuntimeInfo`); a half that is missing is None.
+The `ToolchainInfo` has the fields `compiler` (FilesToRunProvider), `worker` (bool),
+`start_worker` (File; the program that starts `compiler` as a worker, None without one)
+and `runtime` (`TorchRuntimeInfo`); a half that is missing is None.
 """,
     attrs = {
         "compiler": attr.label(
@@ -86,7 +87,8 @@ The `ToolchainInfo` has the fields `compiler` (FilesToRunProvider), `worker` (bo
             default = False,
             doc = "Whether `compiler` serves Bazel's persistent-worker protocol (JSON, multiplex), as " +
                   "`tools/compile_model.py` does: torch is then imported once a build, not once an action. " +
-                  "Flags `--input` name what a request reads.",
+                  "Flags `--input` name what a request reads. Once it has started, the worker removes the " +
+                  "file `$START_LOG`, which has its standard error until then, and goes on with descriptor 3.",
         ),
         "interface": attr.label(
             doc = "The target half: the headers that users' code includes, and the code that all models share.",

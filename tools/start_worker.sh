@@ -2,8 +2,9 @@
 # start_worker.sh PROGRAM ARGUMENT...: what Bazel runs where the tool is a worker.
 #
 # Bazel 7 waits for ever for a multiplex worker that ends before it has answered. This
-# always starts: if the program does not, it answers with what the program said, a request
-# at a time, as by the next one the program may start.
+# always starts: if the program does not, it answers with what the program said, one
+# request at a time, since the program may start for the next. It cannot answer for a
+# worker that dies later, such as one that the kernel kills for its memory.
 # See tools/torch_aot/worker.py, which removes $START_LOG when it has started.
 case " $* " in
   *" --persistent_worker "*) ;;
@@ -25,7 +26,7 @@ answer() ( # REQUEST STATUS
 )
 
 while
-  START_LOG=$(mktemp) || exit 1
+  START_LOG=$(mktemp 2> /dev/null) || START_LOG=$(mktemp -p .) || exit 1
   trap 'rm -f "$START_LOG"' EXIT
   START_LOG=$START_LOG "$@" 3>&2 2> "$START_LOG"
   status=$?

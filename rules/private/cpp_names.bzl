@@ -37,5 +37,5 @@ socket splice sqrt stat std swab sync sysinfo system tan tee time times timespec
 timezone tm trunc truncate unlink wait write y0 y1 yn
 """
 
-# Members of a model's class: no class has one of its own name.
+# Members of a model's class. C++ lets no member have the class's own name.
 MEMBERS = "Api Buffers Create Inputs Outputs Run isa model_"

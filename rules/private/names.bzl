@@ -130,7 +130,7 @@ def namespace_problem(namespace):
     for i, part in enumerate(parts):
         problem = _part_problem(part, is_global = i == 0)
         if problem:
-            return "`{}`, {}".format(part, problem)
+            return "`{}`, {}".format(part, problem) if part else "an empty part"
     return None
 
 def label_text(label):

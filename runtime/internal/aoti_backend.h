@@ -149,10 +149,12 @@ void (*const kDeleteHandle)(void*) =
     reinterpret_cast<void (*)(void*)>(&aoti_torch_delete_tensor_object);
 
 // A child of fork() has none of the threads that OpenMP keeps for the forking one, and
-// libgomp would wait for them. They end before, and both processes start new ones.
+// libgomp would wait for them. So they end before the fork, and both processes start
+// new ones.
 void SurviveFork() {
-  [[maybe_unused]] static const int registered =
+  static const int error =
       pthread_atfork([] { omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);
+  if (error != 0) throw std::bad_alloc();  // its only reason
 }
 
 AtenTensorHandle HandleOver(void* data, std::int64_t rank, const std::int64_t* sizes,
@@ -273,8 +275,9 @@ class AotiBackend {
     }
     for (std::size_t i = 0; i < kNumOutputs; ++i) {
       const AtenTensorHandle original = results[first(i)].get();
-      // The generated code does not check the call that copies a returned weight.
-      AOTI_RUNTIME_CHECK(original != nullptr, "a weight could not be copied");
+      // The generated code does not check the call that copies a returned weight, and
+      // that call fails only where there is no memory.
+      if (original == nullptr) throw std::bad_alloc();
       if (first(i) == i) continue;
       AtenTensorHandle handle = nullptr;
       AOTI_TORCH_ERROR_CODE_CHECK(aoti_torch_new_tensor_handle(original, &handle));

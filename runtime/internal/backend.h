@@ -23,7 +23,7 @@ struct Backend {
   // `outputs` entirely. Where the result shares memory with an input, with
   // another output or with the instance, its owner holds no right to it:
   // `deleter` is set, but `owned[i]` is false, and the caller has to copy.
-  // A deleter is no part of the generated code, which may be unloaded before.
+  // A deleter must not lie in the generated code, which may be unloaded first.
   // On failure sets no output.
   RTorchCode (*run)(void* instance, const RTorchTensor* inputs, RTorchTensor* outputs,
                     bool* owned, std::string* reason);

@@ -1,7 +1,7 @@
 // What generated kernels check: indices that come from data, divisors, assertions.
 //
-// Included by the kernels that check something, and nowhere else. All of it lies in
-// an unnamed namespace: models in one binary share no symbol, and calls no memory.
+// Only kernels that check something include it. All of it lies in an unnamed namespace:
+// models in one binary share no symbol, and concurrent calls share no memory.
 //
 // An exception must not leave an OpenMP region. So a check throws, the iteration that
 // it is in catches, and a `Failure` on the kernel's stack carries what happened from
@@ -27,8 +27,8 @@ namespace {
 // The first failure of a kernel's call. Threads of one call may use it at once.
 class Failure {
  public:
-  // Whether there is nothing to say yet: what runs after a failure has no purpose,
-  // and may have wrong data.
+  // Whether nothing has failed yet. After a failure, further work is wasted, and may
+  // read wrong data.
   bool none() const { return !claimed_.load(std::memory_order_relaxed); }
 
   // Keeps the exception that is being handled, if it is the first.
@@ -76,7 +76,7 @@ std::int64_t Lane(const Value& value, int lane) {
 }
 
 // Fails unless `valid`.
-//   index: What the model gave; Python's negative indices are as they were.
+//   index: The model's own number, before a negative one is counted from the end.
 [[maybe_unused]] inline void CheckIndex(bool valid, std::int64_t index,
                                         std::int64_t size, const char* where) {
   if (__builtin_expect(!valid, 0)) FailIndex(index, size, where);

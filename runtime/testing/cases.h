@@ -20,8 +20,8 @@ struct HostTensor {
 struct Case {
   std::vector<HostTensor> inputs;
   std::vector<HostTensor> expected;  // what eager PyTorch made of them
-  // One for each of `expected`: the same in float64, as many elements. Empty for
-  // integers and booleans; all of them are where `why_no_float64` is not.
+  // One for each of `expected`: its elements in float64. Empty for integers and
+  // booleans, and for every output if `why_no_float64` has a reason.
   std::vector<std::vector<double>> float64;
   std::string why_no_float64;
 };

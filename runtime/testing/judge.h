@@ -48,7 +48,8 @@ struct Distance {
 // phase of pi, at other elements.
 class Judge {
  public:
-  // `float64`: the output's elements, row-major, or empty if they are not known.
+  // `float64`: the output's elements, row-major, or empty if they are not known. It
+  // must outlive the judge.
   Judge(std::int32_t dtype, Tolerance tolerance, const std::vector<double>& float64);
 
   // Takes the next element in row-major order: the compiled model's and eager's bytes.

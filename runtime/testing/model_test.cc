@@ -153,6 +153,9 @@ class Tester {
       for (std::size_t i = 0; i < seen_.size(); ++i) {
         const Seen& seen = tester.seen_[i];
         if (seen.from_float64) Widen(&seen_[i].from_float64, *seen.from_float64);
+        if (seen.eager_from_float64) {
+          Widen(&seen_[i].eager_from_float64, *seen.eager_from_float64);
+        }
         if (seen.from_eager) Widen(&seen_[i].from_eager, *seen.from_eager);
       }
     }

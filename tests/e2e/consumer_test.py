@@ -30,7 +30,7 @@ class ConsumerTest(unittest.TestCase):
             ("docs/setup.md", "photos", ("patches.py", "BUILD.bazel")),
         ):
             blocks = re.findall(
-                r"^```(?:python|starlark|cpp)?\n(.*?)^```",
+                r"^```\w*\n(.*?)^```",
                 self._read(guide),
                 re.DOTALL | re.MULTILINE,
             )

@@ -167,9 +167,9 @@ def _namespace_problem_impl(ctx):
     env = unittest.begin(ctx)
     taken = "a name that C's, C++'s or rules_torch's headers have"
     for namespace, problem in {
-        "::a": "``, no C++ identifier",
+        "::a": "an empty part",
         "a-b": "`a-b`, no C++ identifier",
-        "a::": "``, no C++ identifier",
+        "a::": "an empty part",
         "a::linux": "`linux`, a macro of the compiler's or of C's headers",
         "a::new": "`new`, a C++ keyword",
         "a::std": "`std`, " + taken,

@@ -1,5 +1,6 @@
 // A model in a shared library that is loaded and unloaded: cube_so.
 #include <dlfcn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -54,7 +55,9 @@ TEST_F(SharedLibraryTest, OutputsOutliveIt) {
     ASSERT_EQ(Open(RTLD_NOW | RTLD_NOLOAD), nullptr);
     const Tensor<float, 3> output(made);
     EXPECT_EQ(output(kSize - 1, 0, kSize - 1), 8);
-    if (fork() == 0) _exit(0);  // calls nothing of the library's
+    const pid_t child = fork();  // calls nothing of the library's
+    if (child == 0) _exit(0);
+    ASSERT_EQ(waitpid(child, nullptr, 0), child);
   }
 }
 

@@ -30,7 +30,7 @@ from typing import IO, Any
 
 from torch_aot import input_tree
 
-# What the stages import. A module that is missing here costs time and nothing else.
+# What the stages import. One that this list leaves out is imported once a request.
 _PRELOADED = (
     "sympy.tensor.tensor",
     "torch._dynamo",

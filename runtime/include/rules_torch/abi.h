@@ -11,24 +11,24 @@
  *   memcpy(&get, &symbol, sizeof get);   // ISO C has no cast from void* to it
  *   const RTorchModelApi* api = get();   // check api->abi_version
  *
- * Plain C99, no dependency but <stdint.h>. No function here throws, aborts or
- * prints; each one that can fail returns an RTorchCode and fills an RTorchError.
- * Where an argument is NULL that must not be, that is INVALID_ARGUMENT.
+ * Plain C99, no dependency but <stdint.h>. No function here throws or prints, and none
+ * ends the process but as said below; each one that can fail returns an RTorchCode and
+ * fills an RTorchError. NULL for an argument that needs a value is INVALID_ARGUMENT.
  *
  * Unloading: dlclose is allowed once the library's models are destroyed and no run is
  * under way. Outputs may be held beyond it: `release` is gone then, but
  * `output.deleter(output.owner)` frees one still. libtorch itself is never unloaded.
  *
- * fork: both processes may run models afterwards, if no other thread was in `create`
- * or `run` meanwhile, and the forking one in no OpenMP region of its own. The OpenMP
- * threads that runs of the forking thread left waiting end before the fork, and start
- * anew with the next run: what OpenMP code of the program keeps in `threadprivate`
- * variables of such threads is lost. Models with `threads = "none"` start none.
+ * fork: both processes may run models afterwards, if no other thread was in `create` or
+ * `run` during the fork, and the forking thread was in no OpenMP region. OpenMP keeps
+ * threads for the forking thread; these end before the fork, and the next run starts new
+ * ones. What the program's own OpenMP code has in `threadprivate` variables of such
+ * threads is lost. Models with `threads = "none"` start no threads.
  *
  * Memory: where there is none for a tensor, the code is RESOURCE_EXHAUSTED, and the
- * model can be run again. What is beneath still ends the process where OpenMP cannot
- * start a thread, and where a few kilobytes are missing to oneDNN (convolutions, LSTMs)
- * or inside a parallel loop.
+ * model can be run again. Libraries beneath it still end the process where OpenMP cannot
+ * start a thread, and where oneDNN (convolutions, LSTMs) or a parallel loop cannot get a
+ * few kilobytes.
  */
 #ifndef RULES_TORCH_ABI_H_
 #define RULES_TORCH_ABI_H_
@@ -154,7 +154,8 @@ typedef struct RTorchModelApi {
    *          must overlap no input and no other output.
    *
    * On failure nothing is allocated, buffers of the caller may have been
-   * partly written, and outputs that were NULL are NULL.
+   * partly written, and outputs that were NULL are NULL. The state of a stateful
+   * instance may have changed in part: destroy it, and create another.
    *
    * May be called from many threads at once. Runs of a stateful instance wait
    * for one another; other runs do not. */

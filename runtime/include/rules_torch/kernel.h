@@ -17,11 +17,11 @@
 // - Thread-safe. May be called while the stream is captured into a graph.
 //   The first call on a device loads the kernel; to have that done earlier,
 //   call the header's Load function.
-// - Loaded code stays on its device until the process ends or the header's Unload
-//   function is called, which a program does before it unloads a shared library that
-//   has kernels: dlclose alone leaves the code there.
-// - After a fork the child may launch nothing, as with all of CUDA and HIP, unless the
-//   parent has not yet called anything here.
+// - Loaded code stays on its device until the process ends or the program calls the
+//   header's Unload function. Call that before dlclose of a shared library that has
+//   kernels: dlclose alone leaves the code there.
+// - After a fork the child may launch only if the parent had not used the driver yet,
+//   here or elsewhere: CUDA and HIP do not survive a fork.
 // - The driver is found by dlopen at the first call: a program that links a
 //   Triton library starts on a machine with no GPU. No CUDA toolkit, no ROCm
 //   and no libtorch is needed to build or to run it.
