@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from modules import Function
 from torch import nn
 from torch.export import Dim
 from torch.nn import functional as F
@@ -28,15 +29,6 @@ from torch_aot.errors import UserError
 from torch_aot.signature import Signature
 
 X = torch.randn(2, 4)
-
-
-class Function(nn.Module):
-    """A module whose forward is a function, with its signature."""
-
-    def __init__(self, function) -> None:
-        super().__init__()
-        self.function = function
-        self.forward = function
 
 
 def run(module: Any, *inputs: Any, **arguments: Any) -> tuple[Any, Signature]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from modules import Function
 from torch import nn
 from torch.export import Dim
 
@@ -81,12 +82,6 @@ class Reader:
         ]
         assert self.at == len(self.data)
         return cases
-
-
-class Function(nn.Module):
-    def __init__(self, function) -> None:
-        super().__init__()
-        self.forward = function
 
 
 def make(model: Model, count: int | None = 3, seed: int = 1) -> bytes:

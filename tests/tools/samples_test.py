@@ -7,21 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from modules import Function
 from torch import nn
 from torch.export import Dim
 from torch.nn.utils import weight_norm
 
-from torch_aot import Model, export, samples
+from torch_aot import Model, export, samples, torchscript
 from torch_aot.cost import Cost
 from torch_aot.entry import Entry
 from torch_aot.reference import run
 from torch_aot.twin import duplicate, widen
-
-
-class Function(nn.Module):
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.forward = function
 
 
 @torch.no_grad()
@@ -184,6 +179,23 @@ def test_bodies_of_conditions_are_counted():
 
 
 # ---- Copies.
+
+
+class Counting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return x + self.calls
+
+
+@torch.no_grad()
+def test_a_copy_of_torchscript_has_state_of_its_own():
+    module = torchscript.prepare(torch.jit.script(Counting().eval()), "m.py:1")
+    duplicate(module)(torch.zeros(1))
+    assert module(torch.zeros(1)).item() == 1
 
 
 def test_a_copy_shares_nothing():

@@ -68,7 +68,8 @@ def _code(module, inputs, patched, dynamic_shapes=None):
 
 
 @pytest.fixture(scope="module")
-def unmended():
+def unchecked():
+    """Generated with all mends, without the patches of kernel_checks."""
     inputs = (torch.arange(13), torch.arange(1, 14), torch.arange(4), torch.tensor(3))
     ids = Dim("ids", min=2, max=4096)
     return _code(Checked(), inputs, upstream.mended, (None, None, {0: ids}, None))
@@ -87,36 +88,36 @@ def test_the_mean_of_nothing_is_0():
     assert quotients == [1, 2]  # the variance alone, and the mean, too
 
 
-def test_divisors_of_all_threads_share_a_flag(unmended):
-    assert "inductor_cpu_integer_div_error_flag = &" in unmended[1]
+def test_divisors_of_all_threads_share_a_flag(unchecked):
+    assert "inductor_cpu_integer_div_error_flag = &" in unchecked[1]
 
 
-def test_index_checks_throw_out_of_parallel_loops(unmended):
-    (kernel,) = (k for k in unmended[1].split('extern "C"') if "AOTI_TORCH_CHECK" in k)
+def test_index_checks_throw_out_of_parallel_loops(unchecked):
+    (kernel,) = (k for k in unchecked[1].split('extern "C"') if "AOTI_TORCH_CHECK" in k)
     assert "#pragma omp parallel" in kernel
     assert "try" not in kernel
 
 
-def test_a_remainder_divides_by_what_lies_past_the_end(unmended):
-    *_, divisor = re.findall(r"remainder_integral\(\w+, (.*)\);", unmended[1])
+def test_a_remainder_divides_by_what_lies_past_the_end(unchecked):
+    *_, divisor = re.findall(r"remainder_integral\(\w+, (.*)\);", unchecked[1])
     assert "::set(" not in divisor
 
 
-def test_a_truncating_division_traps(unmended):
-    assert re.search(r"auto \w+ = tmp\d+ / decltype\(tmp\d+\)::set\(", unmended[1])
+def test_a_truncating_division_traps(unchecked):
+    assert re.search(r"auto \w+ = tmp\d+ / decltype\(tmp\d+\)::set\(", unchecked[1])
 
 
-def test_a_masked_division_divides_by_what_the_mask_leaves_out(unmended):
+def test_a_masked_division_divides_by_what_the_mask_leaves_out(unchecked):
     masked = re.findall(
         r"\w+\.template cast<float,1>\(\)\.template loadu.*\n.*"
         r"floor_divide_integral\(\w+, decltype\(\w+\)::set\(.*\)\);",
-        unmended[1],
+        unchecked[1],
     )
     assert masked
 
 
-def test_a_division_of_sizes_fails_with_a_backtrace(unmended):
-    assert re.search(r'AOTI_TORCH_CHECK\(\w+ != 0, "Integer', unmended[0])
+def test_a_division_of_sizes_fails_with_a_backtrace(unchecked):
+    assert re.search(r'AOTI_TORCH_CHECK\(\w+ != 0, "Integer', unchecked[0])
 
 
 def test_a_name_that_torch_lacks_is_said():
@@ -129,12 +130,11 @@ def test_a_name_that_torch_lacks_is_said():
 
 
 def test_a_patch_lasts_as_long_as_its_context():
-    name = "torch.export:Dim.__name__"
-    before = upstream.torch.export.Dim
-    patch = upstream.Patch("torch.export:Dim", lambda original: (original,), name)
+    before = torch.export.Dim
+    patch = upstream.Patch("torch.export:Dim", lambda original: (original,), "a test")
     with upstream.patched(patch, patch):
-        assert upstream.torch.export.Dim == ((before,),)
-    assert upstream.torch.export.Dim is before
+        assert torch.export.Dim == ((before,),)
+    assert torch.export.Dim is before
 
 
 def _attention(number):

@@ -338,7 +338,7 @@ def _call_of(operator: str, lowered: torch.fx.GraphModule) -> torch.fx.Node | No
 
 
 def _lacking_dtype(call: torch.fx.Node) -> str:
-    """Of which tensors the runtime has no operator, if it has it of others.
+    """Of which unusual tensors a call is; whether other dtypes would do is not known.
 
     Inductor computes no complex numbers, and falls back on libtorch for some operators
     of half precision.

@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from torch_aot.twin import tensors_of
-from torch_aot.upstream import HigherOrderOperator, TorchDispatchMode
+from torch_aot.upstream import HigherOrderOperator, TorchDispatchMode, cpu_attention
 
 # In floating-point operations on float32. Measured on one thread with the code paths
 # that rules/private/actions.bzl pins, about 1e10 a second: of them a byte that an
@@ -38,10 +38,8 @@ class Cost(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.total = 0
-        # FlopCounterMode lacks the kernel that the CPU has.
-        attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
         self._formulas = FlopCounterMode(
-            display=False, custom_mapping={attention: _attention}
+            display=False, custom_mapping={cpu_attention: _attention}
         ).flop_registry
 
     def __torch_dispatch__(

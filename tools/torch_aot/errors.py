@@ -590,7 +590,11 @@ _DISTRIBUTION = (
 def _assigns_element(frame: Frame) -> bool:
     """Whether a line assigns at a computed index: `x[i] = y`, `x[i : i + 2] += y`."""
     return any(
-        isinstance(target, ast.Subscript) and not isinstance(target.slice, ast.Constant)
+        isinstance(target, ast.Subscript)
+        and any(
+            isinstance(part, ast.Name | ast.Attribute | ast.Call)
+            for part in ast.walk(target.slice)
+        )
         for node in _nodes_at(frame)
         if isinstance(node, ast.Assign | ast.AugAssign)
         for target in getattr(node, "targets", [getattr(node, "target", None)])

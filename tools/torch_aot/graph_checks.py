@@ -56,7 +56,8 @@ def check(
     """Checks a program's graph.
 
     Args:
-        program: The program, not yet functionalised.
+        program: The program. If it is functionalised, as a given one may be, it has no
+            changes in place to find.
         input_names: Of the tensors among the inputs, flattened.
         where: What errors name if the line is unknown.
 
@@ -64,10 +65,12 @@ def check(
         UserError: A branch of torch.cond or a part of a while_loop returns one of
             its inputs or a view of one; a while_loop changes one in place; the model
             changes one of its own inputs, a tensor that is no buffer, or memory that
-            two buffers share; or an operator is the user's own or draws random numbers.
+            two buffers share; a view reaches beyond its tensor; a mask stretches what
+            it selects from; or an operator is the user's own or draws random numbers.
     """
     for node, frames in _operators(program.graph_module):
         _check_operator(node, frames, where)
+        _check_masked_select(node, frames, where)
     effects = _Effects(program.graph_module, where)
     specs = {
         spec.arg.name: spec
@@ -76,8 +79,9 @@ def check(
     }
     inputs = [name for name in specs if specs[name].kind == InputKind.USER_INPUT]
     names = dict(zip(inputs, input_names, strict=True))
+    held = {**program.constants, **program.state_dict}
     tensors = {
-        spec.target: {**program.constants, **program.state_dict}[spec.target]
+        spec.target: held[spec.target]
         for name, spec in specs.items()
         if name not in names
     }
@@ -127,7 +131,6 @@ class _Effects:
             if name in _BRANCHES:
                 self._check_branches(module, node, name, where)
             elif isinstance(node.target, upstream.OpOverload):
-                _check_masked_select(node, where)
                 self._apply(node, node.target._schema)
                 _check_extent(node, self.owners[node], where)
             elif name == "getitem":
@@ -348,7 +351,7 @@ def _check_operator(node: Node, frames: Sequence[Frame], where: str) -> None:
     )
 
 
-def _check_masked_select(node: Node, where: str) -> None:
+def _check_masked_select(node: Node, frames: Sequence[Frame], where: str) -> None:
     """Rejects a mask that stretches what it selects from.
 
     PyTorch bounds the number of results by the elements that there were before, and
@@ -356,7 +359,11 @@ def _check_masked_select(node: Node, where: str) -> None:
     """
     if node.target is not torch.ops.aten.masked_select.default:
         return
-    shapes = [tuple(argument.meta["val"].shape) for argument in node.args]
+    arguments = (*node.args, *node.kwargs.values())
+    values = [argument.meta.get("val") for argument in arguments]
+    if not all(isinstance(value, torch.Tensor) for value in values):
+        return
+    shapes = [tuple(value.shape) for value in values]
     if not all(isinstance(size, int) for shape in shapes for size in shape):
         return
     whole = tuple(torch.broadcast_shapes(*shapes))
@@ -364,7 +371,7 @@ def _check_masked_select(node: Node, where: str) -> None:
         raise error_at(
             f"the mask of masked_select stretches its input, {list(shapes[0])}, to "
             f"{list(whole)}; PyTorch compiles no such selection",
-            frames=frames_of_node(node),
+            frames=frames,
             where=where,
             fix="stretch it before: x.expand(mask.shape)",
         )

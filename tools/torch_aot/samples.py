@@ -214,7 +214,7 @@ class _Maker:
         together are not accepted.
         """
         sizes = {
-            name: min(max(low, 2), low + 1 if high is None else high)
+            name: max(low, 2) if high is None else min(max(low, 2), high)
             for name, (low, high) in self._signature.symbols.items()
         }
 
@@ -249,7 +249,8 @@ def _candidates(example: torch.Tensor) -> Iterator[IntegerRange]:
         return
     least, most = int(example.min()), int(example.max())
     info = torch.iinfo(example.dtype)
-    high = min(info.max, 2 * max(most, 0) + 8)
+    # torch.randint wants one more, and takes it as an int64.
+    high = min(info.max, 2**63 - 2, 2 * max(most, 0) + 8)
     if least < 0:
         yield IntegerRange(max(info.min, 2 * least - 8), high)
     else:

@@ -6,6 +6,7 @@ torch.export runs a ScriptModule in TorchScript's interpreter and records the op
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 from collections.abc import Iterator
 from typing import Any
@@ -105,3 +106,7 @@ class _Scripted(nn.Module):
 
         forward.__signature__ = inspect.Signature(parameters)
         self.forward = forward
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Scripted:
+        # `forward` is a function, which a copy would share: it runs this module.
+        return _Scripted(copy.deepcopy(self.module, memo))

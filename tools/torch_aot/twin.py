@@ -66,7 +66,8 @@ class Twin:
         self._module: nn.Module | None = None
         self._lost = ""
         try:
-            # The second for ScriptModules, which show none of their tensors.
+            # The second for buffers of ScriptModules, which show none of their tensors.
+            # Their parameters are constants (see torchscript.py) and stay narrow.
             self._module = duplicate(module, widen).double()
         except Exception as error:
             self._lost = f"the model cannot be copied to float64: {_text(error)}"
@@ -113,8 +114,10 @@ def _same_way(exact: torch.Tensor, eager: torch.Tensor) -> bool:
     """Whether no more than rounding lies between the two."""
     if exact.shape != eager.shape:
         return False
+    if exact.is_floating_point() != eager.is_floating_point():
+        return False
     if not eager.is_floating_point():
-        return torch.equal(exact, eager)
+        return exact.dtype == eager.dtype and torch.equal(exact, eager)
     exact = exact.double()
     finite = exact.isfinite() & eager.isfinite()
     exact = exact[finite]

@@ -1,8 +1,8 @@
 """What the tool takes of torch beyond its public interface, and what it mends there.
 
-Every private name is here, and nowhere else in the tool but in kernel_checks.py, which
-gives Inductor's generator of kernels other methods: so two files say what another
-version of torch may break. Names are looked up before they are used, and a torch that
+Every private name is here, but for those in kernel_checks.py, which gives Inductor's
+generator of kernels other methods, the modules that worker.py imports early, and the
+logging that compile_model.py silences. Names are looked up before use, and a torch that
 lacks one is refused. Each mend of a known fault says what is wrong;
 tests/tools/upstream_test.py shows the fault without the mend, and so fails when torch
 has repaired it: then the mend goes.
@@ -65,7 +65,9 @@ def _check_attributes(class_name: str, *names: str) -> None:
 pytree = look_up("torch.utils._pytree")
 
 # Which operators are torch's own, "aten::add.Tensor"; a call's schema, which tells what
-# it changes and what are views; whether two tensors have one storage.
+# it changes and what are views; whether two tensors have one storage. Inductor's import
+# adds those of quantised programs: they are there without it, too.
+look_up("torch.ao.quantization.fx._decomposed")
 operator_names = look_up("torch._C:_dispatch_get_all_op_names")
 OpOverload = look_up("torch._ops:OpOverload")
 _check_attributes("torch._ops:OpOverload", "_schema")
@@ -76,8 +78,14 @@ look_up("torch:UntypedStorage._cdata")
 TorchDispatchMode = look_up("torch.utils._python_dispatch:TorchDispatchMode")
 HigherOrderOperator = look_up("torch._ops:HigherOrderOperator")
 
+# FlopCounterMode lacks the attention of the CPU.
+cpu_attention = look_up("torch:ops.aten._scaled_dot_product_flash_attention_for_cpu")
+
 # Whether TorchScript compiles for the sizes that it first sees.
 set_profiling_mode = look_up("torch._C:_jit_set_profiling_mode")
+
+# Which methods a ScriptModule has.
+look_up("torch._C:ScriptModule._method_names")
 
 # Which tensors have no values yet.
 FakeTensor = look_up("torch._subclasses.fake_tensor:FakeTensor")
@@ -169,9 +177,10 @@ def complete_hints(program: torch.export.ExportedProgram) -> None:
     names = program.graph_signature.user_inputs
     values = {node.name: node.meta["val"] for node in nodes}
     for name, example in zip(names, inputs, strict=True):
-        value = values.get(name)
-        if not isinstance(value, torch.Tensor):
+        # Of a constant `name` is the value.
+        if not isinstance(example, torch.Tensor):
             continue
+        value = values[name]
         for size, number in zip(value.shape, example.shape, strict=True):
             if not isinstance(size, torch.SymInt):
                 continue
@@ -182,13 +191,18 @@ def complete_hints(program: torch.export.ExportedProgram) -> None:
                     s: env.backed_var_to_val[s]
                     for s in expression.free_symbols - unknown
                 }
-                (hint,) = sympy.solve(expression.subs(others) - number, symbol)
-                env.add_backed_var_to_val(symbol, int(hint))
+                hints = sympy.solve(expression.subs(others) - number, symbol)
+                # Else Inductor may do without.
+                if len(hints) == 1 and hints[0].is_Integer:
+                    env.add_backed_var_to_val(symbol, int(hints[0]))
 
 
 @contextlib.contextmanager
 def mended(*patches: Patch) -> Iterator[None]:
-    """All mends, and `patches`, for the time of a code generation."""
+    """All mends, and `patches`, for the time of a code generation.
+
+    Inductor keeps the replacements of attention that it finds at a process's first.
+    """
     # The first import of Inductor: its other modules import one another in circles.
     import torch._inductor.compile_fx  # noqa: F401
 
@@ -421,10 +435,12 @@ def _check_unpooling(original: Callable[..., Any]) -> Callable[..., Any]:
     "Welford's reduction of no elements has the mean 0; eager's is NaN",
 )
 def _average_what_may_be_empty(original: Callable[..., Any]) -> Callable[..., Any]:
-    def use_two_step_variance(x: Any, *args: Any, **kwargs: Any) -> bool:
+    def use_two_step_variance(x: Any, axis: Any, **kwargs: Any) -> bool:
+        axes = look_up("torch._inductor.lowering:_validate_reduction_axis")(x, axis)
+        count = math.prod(x.get_size()[i] for i in axes)
         sizes = look_up("torch._inductor.virtualized:V").graph.sizevars
-        some = sizes.statically_known_gt(x.get_numel(), 0)
-        return not some or original(x, *args, **kwargs)
+        some = sizes.statically_known_gt(count, 0)
+        return not some or original(x, axis, **kwargs)
 
     return use_two_step_variance
 
@@ -483,6 +499,7 @@ def _add_to_least(original: Callable[..., Any]) -> Callable[..., Any]:
         q: Any, k: Any, v: Any, kept: Any, mask: Any, *args: Any, **kwargs: Any
     ) -> Any:
         mask = torch.where(kept, mask, mask + torch.finfo(q.dtype).min)
+        # All kept: the original would fill with -inf.
         return original(q, k, v, kept | True, mask, *args, **kwargs)
 
     return attend

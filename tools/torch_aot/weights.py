@@ -25,8 +25,8 @@ def read(paths: Sequence[str], *, whole: bool = False) -> dict[str, Any]:
     Args:
         paths: `.safetensors` files, or `.pth`, `.pt`, `.bin` files that
             torch.save wrote; these are unpickled with weights_only=True.
-        whole: Whether to take dicts as they are, with what they hold beside tensors
-            and below other keys, as training checkpoints do.
+        whole: Whether to take what dicts hold beside tensors and below other keys, too,
+            as training checkpoints do. What is below "state_dict" is taken alone.
 
     Returns:
         One dict from parameter and buffer names to tensors on the CPU.
@@ -90,8 +90,11 @@ def _reject_programs(path: str, where: str) -> None:
     """Rejects archives of whole models, whatever they are called."""
     if not zipfile.is_zipfile(path):
         return
-    with zipfile.ZipFile(path) as archive:
-        names = {name.partition("/")[2] for name in archive.namelist()}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.partition("/")[2] for name in archive.namelist()}
+    except zipfile.BadZipFile:  # torch.load says what is wrong
+        return
     for kind, marker, load, state in (
         ("a TorchScript archive", "constants.pkl", "torch.jit.load", "state_dict()"),
         ("an ExportedProgram", "archive_format", "torch.export.load", "state_dict"),
