@@ -75,20 +75,18 @@ std::int64_t Lane(const Value& value, int lane) {
   }
 }
 
-// Fails unless `valid`.
+// Fails unless `valid`, which is a number, or a mask: then all lanes have to be.
 //   index: The model's own number, before a negative one is counted from the end.
-[[maybe_unused]] inline void CheckIndex(bool valid, std::int64_t index,
-                                        std::int64_t size, const char* where) {
-  if (__builtin_expect(!valid, 0)) FailIndex(index, size, where);
-}
-
-// Fails unless all lanes are `valid`; those that do not count are.
-template <typename Mask, typename Value>
-void CheckIndex(const Mask& valid, const Value& index, std::int64_t size,
+template <typename Valid, typename Value>
+void CheckIndex(const Valid& valid, const Value& index, std::int64_t size,
                 const char* where) {
-  if (__builtin_expect(valid.all_masked(), 1)) return;
   int lane = 0;
-  while (valid.is_masked(lane)) ++lane;
+  if constexpr (std::is_arithmetic_v<Valid>) {
+    if (__builtin_expect(static_cast<bool>(valid), 1)) return;
+  } else {
+    if (__builtin_expect(valid.all_masked(), 1)) return;
+    while (valid.is_masked(lane)) ++lane;
+  }
   FailIndex(Lane(index, lane), size, where);
 }
 
