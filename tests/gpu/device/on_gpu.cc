@@ -909,6 +909,17 @@ TEST_F(OnGpuTest, TakesTheDefaultStreams) {
   }
 }
 
+// Those of add are not loaded afterwards, whatever ran before: no other test minds.
+TEST_F(OnGpuTest, LaunchesAfterUnloading) {
+  AddJob<float> add;
+  const Stream stream;
+  for (int time = 0; time < 2; ++time) {
+    ExpectWorks(add, stream.get());
+    EXPECT_TRUE(IsOk(kernels::UnloadAdd()));
+  }
+  EXPECT_TRUE(IsOk(kernels::UnloadAdd()));  // there is nothing
+}
+
 // Bad calls.
 
 TEST_F(OnGpuTest, BadCallsLeaveTheContextAlive) {
