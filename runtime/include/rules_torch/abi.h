@@ -21,14 +21,14 @@
  *
  * fork: both processes may run models afterwards, if no other thread was in `create` or
  * `run` during the fork, and the forking thread was in no OpenMP region. OpenMP keeps
- * threads for the forking thread; these end before the fork, and the next run starts new
- * ones. What the program's own OpenMP code has in `threadprivate` variables of such
+ * threads for the forking thread; these end before the fork, and the next run starts
+ * new ones. What the program's own OpenMP code has in `threadprivate` variables of such
  * threads is lost. Models with `threads = "none"` start no threads.
  *
  * Memory: where there is none for a tensor, the code is RESOURCE_EXHAUSTED, and the
- * model can be run again. Libraries beneath it still end the process where OpenMP cannot
- * start a thread, and where oneDNN (convolutions, LSTMs) or a parallel loop cannot get a
- * few kilobytes.
+ * model can be run again. Libraries beneath it still end the process where OpenMP
+ * cannot start a thread, and where oneDNN (convolutions, LSTMs) or a parallel loop
+ * cannot get a few kilobytes.
  */
 #ifndef RULES_TORCH_ABI_H_
 #define RULES_TORCH_ABI_H_
