@@ -128,6 +128,9 @@ TEST_P(CompiledChecksTest, OneCallersZeroIsNoOtherCallers) {
 }
 
 TEST_P(CompiledChecksTest, CallersMayBeInARegionOfTheirOwn) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "libgomp is not sanitized: its barriers are unknown, and all races";
+#endif
   const Divided divided = Make<Divided>();
   const Looked looked = Make<Looked>();
   const int before = omp_get_max_threads();
