@@ -167,29 +167,6 @@ AtenTensorHandle HandleOver(void* data, std::int64_t rank, const std::int64_t* s
   return handle;
 }
 
-// Gives handles to run_impl, which takes them over and leaves nulls. Where it throws
-// before that, for lack of memory, they stay whose they were.
-template <std::size_t kCount>
-class Lent {
- public:
-  explicit Lent(std::array<RAIIAtenTensorHandle, kCount>* owners) : owners_(owners) {
-    for (std::size_t i = 0; i < kCount; ++i) handles_[i] = (*owners)[i].get();
-  }
-  ~Lent() {
-    for (std::size_t i = 0; i < kCount; ++i) {
-      if (handles_[i] == nullptr) (*owners_)[i].release();
-    }
-  }
-  Lent(const Lent&) = delete;
-  Lent& operator=(const Lent&) = delete;
-
-  AtenTensorHandle* handles() { return handles_.data(); }
-
- private:
-  std::array<RAIIAtenTensorHandle, kCount>* owners_;
-  std::array<AtenTensorHandle, kCount> handles_{};
-};
-
 // `Model` is AOTInductor's class, which numbers `kNumbered` outputs; `kOutputs` says
 // which of them ours are, in rising order: what is None has a number, and no tensor.
 // `kMutable` names the constants that the model mutates, as AOTInductor does;
@@ -262,11 +239,10 @@ class AotiBackend {
       arguments[i] = RAIIAtenTensorHandle(HandleOver(
           input.data, input.rank, input.sizes, input.strides, 0, input.dtype));
     }
+    std::array<AtenTensorHandle, kInputs> stolen{};
+    for (int i = 0; i < kInputs; ++i) stolen[i] = arguments[i].release();
     std::array<AtenTensorHandle, kNumbered> handles{};
-    {
-      Lent<kInputs> lent(&arguments);
-      model_.run_impl(lent.handles(), handles.data(), nullptr, nullptr);
-    }
+    model_.run_impl(stolen.data(), handles.data(), nullptr, nullptr);
 
     std::array<RAIIAtenTensorHandle, kNumOutputs> results = Adopt(handles);
     std::array<Extent, kNumOutputs> extents;

@@ -48,18 +48,15 @@ class DisassemblyTest(unittest.TestCase):
 
     def test_no_function_of_kernels_can_become_the_programs(self) -> None:
         """Weak ones of equal names are one to the linker."""
+        functions = 0
         for path in OBJECTS:
             if isa := isa_of(path):
-                symbols = [
-                    line.split()[0]
-                    for line in run(
-                        "nm", "--defined-only", "-P", str(path)
-                    ).splitlines()
-                    if line.split()[1] in "VWu"
-                ]
-                self.assertTrue(symbols, path.name)
-                for symbol in symbols:
-                    self.assertRegex(symbol, rf"\.rtorch_\w+_{isa}$", path.name)
+                for line in run("nm", "--defined-only", "-P", str(path)).splitlines():
+                    symbol, kind = line.split()[:2]
+                    if kind in "VWu":
+                        self.assertRegex(symbol, rf"\.rtorch_\w+_{isa}$", path.name)
+                        functions += kind == "W"
+        self.assertGreater(functions, 0)
 
     def test_a_program_has_wide_registers_in_its_models_kernels_alone(self) -> None:
         code = disassemble(pathlib.Path("tests/target/resnet_test"))
