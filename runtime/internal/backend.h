@@ -1,5 +1,10 @@
-// The seam between what is common to all models (model.cc) and the code that
-// was generated for one, with the runtime that it calls.
+// The seam between what is common to all models (model.cc) and a runtime with the code
+// that was generated for one.
+//
+// A call goes: the program, RTorchModelApi.run, model.cc, Backend::run, the model's
+// code. model.cc checks arguments, binds symbols, picks the variant, finds the weights
+// and owns results; it touches no memory but the host's. Devices, streams, threads and
+// how anything is computed are the backend's.
 #ifndef RULES_TORCH_INTERNAL_BACKEND_H_
 #define RULES_TORCH_INTERNAL_BACKEND_H_
 
@@ -11,22 +16,61 @@
 
 namespace rules_torch::internal {
 
-// One generated model. What fails returns a code, RESOURCE_EXHAUSTED where memory
-// ran out, and the reason; it may also throw std::bad_alloc, and nothing else.
-struct Backend {
-  // Makes an instance that uses `weights` where they lie.
-  RTorchCode (*create)(const Blob& weights, void** instance, std::string* reason);
+// The value of a symbol that the inputs do not decide.
+inline constexpr std::int64_t kUnbound = -1;
 
+// What became of one output of a run.
+enum class Result : std::int32_t {
+  kWritten,  // it lies in the memory that was given
+  kOwned,    // it lies in memory that `deleter(owner)` frees, and that nothing else uses
+  kShared,   // as kOwned, but an input, another output or the instance uses it, too
+};
+
+// What `load` is told. All of it outlives what it made.
+struct LoadRequest {
+  const RTorchModelApi* api;
+  // One for each of api->weights: its first byte, in host memory, laid out as the spec
+  // says.
+  const void* const* weights;
+  RTorchDevice device;
+};
+
+// One run. Arguments are right: numbers, dtypes, ranks, sizes, devices.
+struct RunRequest {
+  const RTorchTensor* inputs;  // row-major contiguous
+  const std::int64_t* symbols;
+  // `data` is null, or memory for the result, row-major contiguous; then `sizes` are
+  // the result's as far as the inputs decide them. The backend writes the result there
+  // if it can.
+  RTorchTensor* outputs;
+  Result* results;  // one for each output
+  const RTorchRunOptions* options;  // complete; never null
+};
+
+// The functions of one variant of a model. What fails returns a code, RESOURCE_EXHAUSTED
+// where memory ran out, and the reason; it may also throw std::bad_alloc, and nothing
+// else.
+struct Backend {
+  // Makes whatever instances with the same weights on one device share. Not modified
+  // by what follows, so that many threads may use it.
+  RTorchCode (*load)(const LoadRequest& request, void** loaded, std::string* reason);
+  void (*unload)(void* loaded);
+
+  // Makes an instance, with its mutable buffers in their initial state or, where
+  // `state_of` is not null, in that instance's. `threads` is RTorchCreateOptions's.
+  RTorchCode (*create)(void* loaded, std::int32_t threads, const void* state_of,
+                       void** instance, std::string* reason);
   void (*destroy)(void* instance);
 
-  // `inputs` are right in number, dtype and shape, and contiguous. Fills
-  // `outputs` entirely. Where the result shares memory with an input, with
-  // another output or with the instance, its owner holds no right to it:
-  // `deleter` is set, but `owned[i]` is false, and the caller has to copy.
-  // A deleter must not lie in the generated code, which may be unloaded first.
-  // On failure sets no output.
-  RTorchCode (*run)(void* instance, const RTorchTensor* inputs, RTorchTensor* outputs,
-                    bool* owned, std::string* reason);
+  // Sets every output: dtype, rank, device, sizes, strides, data, owner and deleter, but
+  // leaves one that it wrote as it was. A deleter must not lie in the generated code,
+  // which may be unloaded first. On failure no output has an owner.
+  RTorchCode (*run)(void* instance, const RunRequest& request, std::string* reason);
+
+  // Copies elements between tensors of equal dtype and sizes, of which one is not in host
+  // memory, in the order of `stream`. Null for a backend of the host's alone.
+  RTorchCode (*copy)(void* instance, const RTorchTensor& from, const RTorchTensor& to,
+                     void* stream, std::string* reason);
 };
 
 // The code of a model for one instruction set.
@@ -39,17 +83,20 @@ struct Variant {
 struct Definition {
   const Variant* variants;  // the one to prefer first
   std::int32_t num_variants;
-  const Blob* weights;  // the same for all
+  const Blob* weights;  // a weights file, the same for all; null if not in the library
 };
 
 // RTorchModelApi's functions, the same for every model.
-RTorchCode CreateModel(const RTorchModelApi* api, RTorchModel** model,
-                       RTorchError* error);
+RTorchCode CreateModel(const RTorchModelApi* api, const RTorchCreateOptions* options,
+                       RTorchModel** model, RTorchError* error);
 void DestroyModel(RTorchModel* model);
 RTorchCode RunModel(const RTorchModel* model, const RTorchTensor* inputs,
                     std::int32_t num_inputs, RTorchTensor* outputs,
-                    std::int32_t num_outputs, RTorchError* error);
+                    std::int32_t num_outputs, const RTorchRunOptions* options,
+                    RTorchError* error);
 void ReleaseTensor(RTorchTensor* output);
+RTorchCode SwapWeights(RTorchModel* model, const RTorchWeights* weights,
+                       RTorchError* error);
 const char* IsaOfModel(const RTorchModel* model);
 
 }  // namespace rules_torch::internal
