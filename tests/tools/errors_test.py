@@ -8,7 +8,8 @@ import re
 import pytest
 import torch
 
-from torch_aot import errors
+from aot_common.errors import UserError
+from torch_aot import torch_errors
 
 BAD_MODELS = pathlib.Path(__file__).parent / "bad_models"
 OUTPUTS = ("--program=OUT/model.pt2", "--signature=OUT/model.json")
@@ -721,7 +722,7 @@ def test_full_trace(tool, monkeypatch):
     assert "GuardOnDataDependentSymNode" in result.output
     assert "Traceback (most recent call last)" in result.output
     # The message is the last thing, where people look first.
-    tail = result.output.rpartition("torch_aot.errors.UserError: ")[2]
+    tail = result.output.rpartition("aot_common.errors.UserError: ")[2]
     assert f"\n{MARKED['if_on_a_tensor']}: error: this `if` depends" in tail
     assert tail.endswith("to choose by element\n")
 
@@ -846,20 +847,20 @@ def test_errors_in_graphs_name_the_line_behind_the_node():
     interpreter = torch.fx.Interpreter(torch.fx.GraphModule({}, graph))
     with pytest.raises(ZeroDivisionError) as caught:
         interpreter.run(1)
-    explained = errors.explain(caught.value, "models/net.py:net")
+    explained = torch_errors.explain(caught.value, "models/net.py:net")
     assert explained.where == "models/net.py:12"
     assert explained.what == "ZeroDivisionError: division by zero"
 
 
 def test_errors_of_ours_within_others_are_found():
-    ours = errors.UserError("no", where="models/net.py:3")
+    ours = UserError("no", where="models/net.py:3")
     try:
         try:
             raise ours
-        except errors.UserError as error:
+        except UserError as error:
             raise RuntimeError("wrapped: no") from error
     except RuntimeError as error:
-        assert errors.explain(error, "models/net.py:net") is ours
+        assert torch_errors.explain(error, "models/net.py:net") is ours
 
 
 def test_inner_lines_are_found_through_modules_of_torch(write, tool):

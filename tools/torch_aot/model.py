@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from torch_aot.errors import Frame, fail
+from aot_common.errors import fail
+from aot_common.frames import Frame
 
 if TYPE_CHECKING:
     import torch
