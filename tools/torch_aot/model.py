@@ -75,7 +75,7 @@ class Model:
         Raises:
             UserError: It has no example inputs, or others were given beside it.
         """
-        import torch
+        import torch  # not above: the worker first takes care of what torch prints
 
         if not isinstance(self.module, torch.export.ExportedProgram):
             return
