@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None, output_root: str = "") -> int:
         return worker.serve(main)
     args = _parser(output_root).parse_args(argv)
     sys.path[:0] = args.import_path
-    from torch_aot.errors import UserError
+    from aot_common.errors import UserError
 
     try:
         with contextlib.nullcontext() if args.full_trace else args.quiet():
@@ -185,7 +185,7 @@ def _prefixes(paths: list[str]) -> list[str]:
 
 
 def _read_signature(path: str) -> Signature:
-    from torch_aot.errors import UserError
+    from aot_common.errors import UserError
     from torch_aot.signature import Signature
 
     with open(path, encoding="utf-8") as file:
@@ -226,7 +226,7 @@ def _quiet() -> Iterator[None]:
     """Keeps a build's log to what the user can act on."""
     import torch._logging
 
-    from torch_aot.errors import chain
+    from aot_common.frames import chain
 
     if "TORCH_LOGS" not in os.environ:
         torch._logging.set_logs(all=logging.CRITICAL)

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from torch_aot import cpp_names, isa
+from aot_common import cpp_names
+from torch_aot import isa
 
 MODEL = """
     import torch

@@ -8,7 +8,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from torch_aot import cpp
+from aot_common import cpp
 from torch_aot import signature as sig
 from torch_aot.codegen import Generated
 

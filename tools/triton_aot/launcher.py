@@ -10,8 +10,8 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from torch_aot import cpp, cpp_names
-from torch_aot.errors import fail
+from aot_common import cpp, cpp_names
+from aot_common.errors import fail
 from triton_aot import declaration, images
 from triton_aot.architectures import Architecture
 from triton_aot.declaration import Instantiation, Type

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch_aot.errors import fail
+from aot_common.errors import fail
 from triton_aot import declaration, images, launcher
 from triton_aot.architectures import Architecture
 from triton_aot.declaration import Instantiation, Type
