@@ -209,7 +209,9 @@ def header(target: Target, library: Library) -> str:
 #include <cstdint>
 
 #include "rules_torch/kernel.h"
+
 {opening}
+
 {declared}
 
 // Loads all of these kernels for the current context's device, so that no later
@@ -220,7 +222,9 @@ def header(target: Target, library: Library) -> str:
 // in. Nothing of them may be running or enqueued then; a later call loads them again.
 // Thread-safe but for calls of these kernels.
 ::rules_torch::Status Unload{target.name}();
+
 {closing}
+
 #endif  // {guard}
 """
 
@@ -258,7 +262,9 @@ namespace {{
 rt::Kernel* const kKernels[] = {{{pointers}}};
 
 }}  // namespace
+
 {opening}
+
 {launchers}
 
 ::rules_torch::Status Load{target.name}() {{
@@ -268,7 +274,9 @@ rt::Kernel* const kKernels[] = {{{pointers}}};
 ::rules_torch::Status Unload{target.name}() {{
   return rt::UnloadKernels(kLibrary, kKernels, {len(compiled)});
 }}
-{closing}"""
+
+{closing}
+"""
 
 
 def library_table(label: str, id: str, targets: Sequence[Architecture]) -> str:
