@@ -46,8 +46,9 @@ from several threads.
 manifest beside it.
 
 The code is compiled by the C++ toolchain of the target, with its flags. Kernels
-are optimised (`-O3`) in every compilation mode but `dbg`, because plain builds
-of vector code are unusably slow.
+(`-O3`) and the runtime (`-O2`) are optimised in plain builds too, as vector code
+would be unusably slow, and a call would cost several times as much; `-c dbg` optimises
+neither.
 
 With several `isas` the library has the kernels once for each, and the weights once.
 `Create` takes the best that the CPU has; the environment variable `RTORCH_ISA` names
