@@ -9,8 +9,9 @@ load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE", "RUNTIME_TOOLCHAIN_TYP
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:cc.bzl", "archive", "configure_cc", "rename_weak_symbols")
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
+load("//rules/private:isa.bzl", "ISAS")
 load("//rules/private:names.bzl", "cpp_class", "cpp_namespace", "label_text", "model_id")
-load("//rules/private:target.bzl", "ISAS", "resolve_isas", "resolve_threads")
+load("//rules/private:target.bzl", "resolve_isas", "resolve_threads")
 
 _DOC = """Compiles an exported model into a C++ library with a typed header.
 
@@ -173,7 +174,7 @@ def _compile(ctx, codegen, *, toolchain, features, runtime):
             objects = compile(
                 isa + ".kernels",
                 codegen.kernels[isa],
-                _KERNEL_FLAGS + ISAS[isa] + ([] if debug else ["-O3", "-DNDEBUG"]),
+                _KERNEL_FLAGS + ISAS[isa]["flags"] + ([] if debug else ["-O3", "-DNDEBUG"]),
                 private,
             ),
             suffix = ".{}_{}".format(codegen.id, isa),

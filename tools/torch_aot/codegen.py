@@ -155,7 +155,7 @@ def _generate(
         _environment(TORCHINDUCTOR_CACHE_DIR=cache),
         upstream.mended(
             *kernel_checks.patches(),
-            *upstream.vector_isa(isa_lib.ISAS[isa]),
+            *upstream.vector_isa(isa_lib.ISAS[isa]["vectors"]),
             upstream.code_compiler(intercept),
         ),
         torch.no_grad(),
