@@ -202,8 +202,6 @@ def _compile(ctx, codegen, *, toolchain, features, runtime):
 
 def _cc_torch_library_impl(ctx):
     runtime = ctx.toolchains[RUNTIME_TOOLCHAIN_TYPE].runtime
-    if not runtime:
-        fail("the toolchain registered as {} has no 'interface' and 'backend'".format(RUNTIME_TOOLCHAIN_TYPE))
     toolchain, features = configure_cc(ctx)
     codegen = _generate(
         ctx,
