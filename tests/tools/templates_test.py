@@ -37,6 +37,10 @@ def test_an_empty_line_has_no_spaces(render):
     assert render("{\n  $A$\n  $B$\n}\n", A="", B="b\n\nc") == "{\n\n  b\n\n  c\n}\n"
 
 
+def test_a_template_in_another(render):
+    assert render("{\n  $A$\n}\n", A="a {\n  b\n}\n") == "{\n  a {\n    b\n  }\n}\n"
+
+
 def test_none_leaves_nothing_behind(render):
     text = "// $WHY$\nvoid f(int $NAME$) $CONST$;\n  $FIELDS$\nint a;\n"
     made = render(text, WHY=None, NAME=None, CONST=None, FIELDS=None)

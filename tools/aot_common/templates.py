@@ -32,9 +32,9 @@ class Template:
 
         Args:
             values: By placeholder. A value's further lines start below its first one,
-                after the same `//` where that is all that is before it. None leaves
-                the placeholder out, with the space before it, or with its line if the
-                line has nothing else.
+                after the same `//` where that is all that is before it; a newline at
+                its end adds none. None leaves the placeholder out, with the space
+                before it, or with its line if the line has nothing else.
 
         Raises:
             AssertionError: The values are not those of the template's placeholders.
@@ -59,7 +59,7 @@ def _render(line: str, values: dict[str, str | int | None]) -> str | None:
         else:
             before = text.rpartition("\n")[2]
             margin = before if before.strip() == "//" else " " * len(before)
-            first, *further = str(value).split("\n")
+            first, *further = str(value).removesuffix("\n").split("\n")
             text = text + first if first else text.rstrip(" ")
             for each in further:
                 text += "\n" + (margin + each if each else margin.rstrip())
