@@ -35,8 +35,12 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from aot_common import isa as isa_lib
+
 if TYPE_CHECKING:
     from torch_aot.signature import Signature
+
+_DEFAULT_ISA = isa_lib.DEFAULTS["x86_64"]
 
 
 def main(argv: list[str] | None = None, output_root: str = "") -> int:
@@ -92,7 +96,7 @@ def _codegen(args: argparse.Namespace) -> None:
     generated = codegen.generate(
         lambda: export.load(args.program),
         name=args.id,
-        isas=[*dict.fromkeys(args.isa or ["x86-64-v3"])],
+        isas=[*dict.fromkeys(args.isa or [_DEFAULT_ISA])],
         threads=args.threads,
         signature=signature,
     )
@@ -324,9 +328,9 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
     added.add_argument(
         "--isa",
         action="append",
-        choices=("x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4-amx", "aarch64"),
+        choices=isa_lib.ISAS,
         help="instruction set to generate for, the one to prefer first; may be "
-        "repeated [x86-64-v3]",
+        f"repeated [{_DEFAULT_ISA}]",
     )
     added.add_argument(
         "--threads",

@@ -5,8 +5,7 @@ import re
 
 import pytest
 
-from aot_common import cpp_names
-from torch_aot import isa
+from aot_common import cpp_names, isa
 
 MODEL = """
     import torch

@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
+from aot_common import isa as isa_lib
 from aot_common.errors import UserError, error_at
 from aot_common.frames import chain
-from torch_aot import isa as isa_lib
 from torch_aot import kernel_checks, upstream
 from torch_aot import signature as sig
 from torch_aot.frames import frames_of_node
@@ -152,7 +152,7 @@ def _generate(
         _environment(TORCHINDUCTOR_CACHE_DIR=cache),
         upstream.mended(
             *kernel_checks.patches(),
-            *upstream.vector_isa(isa_lib.ISAS[isa]),
+            *upstream.vector_isa(isa_lib.ISAS[isa]["vectors"]),
             upstream.code_compiler(intercept),
         ),
         torch.no_grad(),

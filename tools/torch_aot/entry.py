@@ -73,7 +73,7 @@ class Entry:
                 or returns something else, or the weights are unreadable or do not fit.
         """
         _seed_generators(seed)  # the file may make tensors when it is imported
-        function = self._find(user_file.run(self.path, self.explain_own))
+        function = self._find(self._import())
         where = _definition(function) or shorten_path(self.path)
         parameters = inspect.signature(function).parameters
         takes_weights = "weights" in parameters
@@ -101,6 +101,9 @@ class Entry:
                 "freezing TorchScript raised", error, model.where
             ) from error
         return model
+
+    def _import(self) -> types.ModuleType:
+        return user_file.run(self.path, self.explain_own)
 
     def _find(self, module: types.ModuleType) -> Callable[..., Any]:
         function = getattr(module, self.function, None)
