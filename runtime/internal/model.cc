@@ -212,7 +212,7 @@ std::uint64_t BytesOf(const RTorchTensor& tensor) {
 // Gives a tensor of known dtype and sizes host memory of its own, row-major contiguous.
 RTorchCode Allocate(const RTorchAllocator* allocator, RTorchTensor* tensor) {
   constexpr std::uint64_t kAlignment = 64;  // of cache lines and vectors
-  SetContiguous(tensor);
+  SetRowMajor(tensor);
   const std::uint64_t bytes =
       (std::max<std::uint64_t>(BytesOf(*tensor), 1) + kAlignment - 1) / kAlignment *
       kAlignment;
@@ -281,10 +281,10 @@ class Run {
     std::copy_n(inputs_, api_.num_inputs, arguments);
     for (std::int32_t i = 0; i < api_.num_inputs; ++i) {
       RTorchTensor& argument = arguments[i];
-      if (IsContiguous(argument)) {
+      if (IsRowMajor(argument)) {
         // Strides of dimensions of size 1 mean nothing to us, but something to the
         // generated code.
-        SetContiguous(&argument);
+        SetRowMajor(&argument);
         continue;
       }
       if (Allocate(nullptr, &argument) != RTORCH_OK) {
@@ -304,9 +304,9 @@ class Run {
       RTorchTensor& result = results_.at[i];
       results_.count = i + 1;
       result = RTorchTensor{};
-      if (outputs_[i].data == nullptr || !IsContiguous(outputs_[i])) continue;
+      if (outputs_[i].data == nullptr || !IsRowMajor(outputs_[i])) continue;
       result = outputs_[i];
-      SetContiguous(&result);
+      SetRowMajor(&result);
       result.owner = nullptr;
       result.deleter = nullptr;
     }
@@ -338,8 +338,8 @@ class Run {
 
   // Makes a result one that the caller can have.
   RTorchCode Own(RTorchTensor* result, bool owned) {
-    if (owned && model_.allocator == nullptr && IsContiguous(*result)) {
-      SetContiguous(result);
+    if (owned && model_.allocator == nullptr && IsRowMajor(*result)) {
+      SetRowMajor(result);
       return RTORCH_OK;
     }
     RTorchTensor copy = *result;
