@@ -28,7 +28,8 @@ TorchCodegenInfo = provider(
         "wrappers": "dict of strings to Files: by instruction set, the C++ source that runs the graph.",
         "kernels": "dict of strings to Files: by instruction set, the C++ source of its kernels.",
         "sources": "list of Files: all C++ sources.",
-        "weights": "File: the constants, embedded as they are.",
+        "weights": "File: the parameters and buffers, as `.safetensors`, in the kernels' layout.",
+        "weights_fingerprint": "File: a digest of the weights, as text.",
         "manifest": "File: label, class, ISAs, signature and runtime operators, as JSON.",
     },
 )

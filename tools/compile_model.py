@@ -32,8 +32,8 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
 from aot_common import isa as isa_lib
 
@@ -91,7 +91,7 @@ def _codegen(args: argparse.Namespace) -> None:
 
     signature = _read_signature(args.signature)
     target = cc.Target(
-        args.label, args.id, args.class_name, args.namespace, args.include
+        args.label, args.id, args.class_name, args.namespace, args.include, args.weights
     )
     generated = codegen.generate(
         lambda: export.load(args.program),
@@ -103,7 +103,7 @@ def _codegen(args: argparse.Namespace) -> None:
     outputs = {
         ".h": cc.header(target, signature, generated),
         ".model.cc": cc.model_source(target, signature, generated),
-        ".weights.bin": generated.weights,
+        ".weights.fingerprint": generated.weights.fingerprint,
         ".manifest.json": cc.manifest(target, signature, generated),
     }
     for isa in generated.variants:
@@ -114,6 +114,7 @@ def _codegen(args: argparse.Namespace) -> None:
             outputs[f".{isa}.{kind}.cc"] = render(target, signature, generated, isa)
     for suffix, content in outputs.items():
         _write(_beside(args.out, suffix), content)
+    _write(_beside(args.out, ".weights.safetensors"), generated.weights.write)
 
 
 def _reference(args: argparse.Namespace) -> None:
@@ -211,13 +212,15 @@ def _load(args: argparse.Namespace) -> tuple:
     return entry, entry.load(args.weights, args.seed)
 
 
-def _write(path: str, content: str | bytes) -> None:
-    """Writes a file whole or not at all."""
+def _write(path: str, content: str | bytes | Callable[[BinaryIO], None]) -> None:
+    """Writes a file whole or not at all: what it is given, or what that writes."""
     temporary = f"{path}.partial"
-    mode, encoding = ("wb", None) if isinstance(content, bytes) else ("w", "utf-8")
     try:
-        with open(temporary, mode, encoding=encoding) as file:
-            file.write(content)
+        with open(temporary, "wb") as file:
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode() if isinstance(content, str) else content)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -338,6 +341,12 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
         type=lambda text: 0 if text == "openmp" else int(text),
         metavar="openmp|N",
         help="threads of a call [openmp: as many as there are where it runs]",
+    )
+    added.add_argument(
+        "--weights",
+        default="embedded",
+        choices=("embedded", "file"),
+        help="where the library has them [embedded]",
     )
     added.add_argument(
         "--out",

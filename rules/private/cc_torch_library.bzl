@@ -44,7 +44,7 @@ their symbolic shapes, the memory that the model takes, and what may be called
 from several threads.
 
 `--output_groups=torch_generated` leaves the generated sources, the weights and a
-manifest beside it.
+manifest beside it, `--output_groups=torch_weights` the weights alone.
 
 The code is compiled by the C++ toolchain of the target, with its flags. Kernels
 (`-O3`) and the runtime (`-O2`) are optimised in plain builds too, as vector code
@@ -77,6 +77,14 @@ _ATTRS = {
               ) + "`--@rules_torch//rules:isas`, and that by default `x86-64-v3`, or `aarch64` on " +
               "that CPU. Never the build machine's.",
     ),
+    "weights": attr.string(
+        default = "embedded",
+        doc = "`embedded`: in the library, used where they lie, up to 2 GB. `file`: in " +
+              "`<name>.weights.safetensors` beside it, which whatever depends on the library has in its " +
+              "runfiles; `Create` has to be given it, and maps it. Either way `Create` and `Swap` take " +
+              "other files with the same tensors.",
+        values = ["embedded", "file"],
+    ),
     "threads": attr.string(
         doc = "`openmp`: as many threads as `OMP_NUM_THREADS` or the machine that runs the model " +
               "says; `none`: the calling thread alone; or a number, for which loops are split " +
@@ -102,7 +110,8 @@ def _generate(ctx, *, id, isas, threads):
 
     header = declare(".h")
     table = declare(".model.cc")
-    weights = declare(".weights.bin")
+    weights = declare(".weights.safetensors")
+    fingerprint = declare(".weights.fingerprint")
     manifest = declare(".manifest.json")
     wrappers = {isa: declare(".{}.wrapper.cc".format(isa)) for isa in isas}
     kernels = {isa: declare(".{}.kernels.cc".format(isa)) for isa in isas}
@@ -117,13 +126,14 @@ def _generate(ctx, *, id, isas, threads):
     args.add(include, format = "--include=%s")
     args.add_all(isas, format_each = "--isa=%s")
     args.add(threads, format = "--threads=%s")
+    args.add(ctx.attr.weights, format = "--weights=%s")
     args.add(header, format = "--out=%s")
     run_tool(
         ctx,
         stage = "codegen",
         arguments = [args],
         inputs = [model.program, model.signature],
-        outputs = [header, weights, manifest] + sources,
+        outputs = [header, weights, fingerprint, manifest] + sources,
         mnemonic = "TorchCodegen",
         progress_message = "Generating C++ for PyTorch model %{label}",
     )
@@ -139,6 +149,7 @@ def _generate(ctx, *, id, isas, threads):
         kernels = kernels,
         sources = sources,
         weights = weights,
+        weights_fingerprint = fingerprint,
         manifest = manifest,
     )
 
@@ -179,17 +190,19 @@ def _compile(ctx, codegen, *, toolchain, features, runtime):
             ),
             suffix = ".{}_{}".format(codegen.id, isa),
         ))
-    objects = cc_common.merge_compilation_outputs(compilation_outputs = variants + [
-        compile("model", codegen.table, [], interface),
-        embed(
+    objects = variants + [compile("model", codegen.table, [], interface)]
+    if ctx.attr.weights == "embedded":
+        objects.append(embed(
             ctx,
             name = ctx.label.name + ".weights",
             file = codegen.weights,
             symbol = codegen.id + "_weights",
+            text = codegen.weights_fingerprint,
+            text_symbol = codegen.id + "_weights_fingerprint",
             toolchain = toolchain,
             features = features,
-        ),
-    ])
+        ))
+    objects = cc_common.merge_compilation_outputs(compilation_outputs = objects)
     public, _ = cc_common.compile(
         name = ctx.label.name,
         actions = ctx.actions,
@@ -224,11 +237,15 @@ def _cc_torch_library_impl(ctx):
         linking_contexts = [runtime.interface.linking_context, runtime.backend.linking_context],
     )
     return [
-        DefaultInfo(files = depset([codegen.header] + archives)),
+        DefaultInfo(
+            files = depset([codegen.header] + archives),
+            runfiles = ctx.runfiles([codegen.weights] if ctx.attr.weights == "file" else []),
+        ),
         OutputGroupInfo(
             torch_generated = depset(
                 [codegen.header, codegen.weights, codegen.manifest] + codegen.sources,
             ),
+            torch_weights = depset([codegen.weights]),
             compilation_outputs = depset(objects.objects + objects.pic_objects),
         ),
         CcInfo(compilation_context = context, linking_context = linking_context),

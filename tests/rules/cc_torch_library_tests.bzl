@@ -45,7 +45,7 @@ def _providers_impl(ctx):
     asserts.equals(env, "library.model.cc", codegen.table.basename)
     asserts.equals(env, ["library.x86-64-v3.wrapper.cc"], names(codegen.wrappers.values()))
     asserts.equals(env, ["library.x86-64-v3.kernels.cc"], names(codegen.kernels.values()))
-    asserts.equals(env, "library.weights.bin", codegen.weights.basename)
+    asserts.equals(env, "library.weights.safetensors", codegen.weights.basename)
     asserts.equals(env, "library.manifest.json", codegen.manifest.basename)
     asserts.false(env, TorchModelInfo in target, "the library is no model")
     return analysistest.end(env)
@@ -69,7 +69,7 @@ def _output_groups_impl(ctx):
         "library.h",
         "library.manifest.json",
         "library.model.cc",
-        "library.weights.bin",
+        "library.weights.safetensors",
         _KERNELS,
         _WRAPPER,
     ], names(groups.torch_generated))
@@ -180,7 +180,7 @@ def _codegen_outputs_impl(ctx):
         "library.h",
         "library.manifest.json",
         "library.model.cc",
-        "library.weights.bin",
+        "library.weights.safetensors",
         _KERNELS,
         _WRAPPER,
     ], names(action_of(env, "TorchCodegen").outputs))
@@ -396,7 +396,7 @@ def _weights_input_impl(ctx):
     """New weights of the same shapes compile nothing: they are assembled, and linked."""
     env = analysistest.begin(ctx)
     for action in compile_actions(env, "embed.S"):
-        assert_contains(env, names(action.inputs), "library.weights.bin")
+        assert_contains(env, names(action.inputs), "library.weights.safetensors")
     for source in [_KERNELS, _WRAPPER]:
         for action in compile_actions(env, source):
             assert_lacks(env, names(action.inputs), "weights")

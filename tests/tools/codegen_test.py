@@ -68,7 +68,7 @@ def test_variants_are_those_of_libraries_for_one(generate):
         for file in (
             f"{name}.kernels.cc",
             f"{name}.wrapper.cc",
-            "weights.bin",
+            "weights.safetensors",
         ):
             assert several[file] == single[file], file
 

@@ -8,10 +8,14 @@ import re
 import textwrap
 from collections.abc import Sequence
 
+import torch
+
+import aot_common
 from aot_common import cpp
 from aot_common.templates import Template
 from torch_aot import signature as sig
 from torch_aot.codegen import Generated
+from torch_aot.weights_file import WeightSpec
 
 _HEADER = Template(__file__, "model.h")
 _TABLE = Template(__file__, "model.cc")
@@ -19,6 +23,12 @@ _WRAPPER = Template(__file__, "wrapper.cc")
 _KERNELS = Template(__file__, "kernels.cc")
 
 _INT64_MAX = "INT64_MAX"
+
+_DECLARE_WEIGHTS = """\
+// Defined by embed.S.
+extern const rules_torch::internal::Blob {0}_weights
+    __attribute__((visibility("hidden")));
+extern const char {0}_weights_fingerprint[] __attribute__((visibility("hidden")));"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +41,7 @@ class Target:
         class_name: The C++ class, "Resnet".
         namespace: Its namespace, "models" or "a::b"; may be empty.
         header: How the header is included, "models/resnet.h".
+        weights: Where the weights are: "embedded" in the library, or in a "file".
     """
 
     label: str
@@ -38,6 +49,7 @@ class Target:
     class_name: str
     namespace: str
     header: str
+    weights: str = "embedded"
 
 
 def header(target: Target, signature: sig.Signature, generated: Generated) -> str:
@@ -67,7 +79,7 @@ def header(target: Target, signature: sig.Signature, generated: Generated) -> st
         OPEN_NAMESPACES=opening,
         CLOSE_NAMESPACES=closing,
         TENSORS="\n".join(_signature_lines(signature)),
-        MEMORY=_wrap(_memory(generated)),
+        MEMORY=_wrap(_memory(target, generated)),
         THREADS=_wrap(
             f"Threads: {state} A call computes in {_threads(generated.threads)}."
         ),
@@ -96,7 +108,7 @@ def header(target: Target, signature: sig.Signature, generated: Generated) -> st
 def model_source(target: Target, signature: sig.Signature, generated: Generated) -> str:
     """Renders the C++ source that defines the model's table."""
     symbols = list(signature.symbols)
-    names = ", ".join(f'"{name}"' for name in symbols)
+    embedded = target.weights == "embedded"
     return _TABLE.render(
         SOURCE=signature.source,
         LABEL=target.label,
@@ -113,15 +125,30 @@ def model_source(target: Target, signature: sig.Signature, generated: Generated)
         ),
         INPUTS=_specs("Input", signature.inputs, symbols),
         OUTPUTS=_specs("Output", signature.outputs, symbols),
-        SYMBOLS=f"constexpr const char* kSymbols[] = {{{names}}};"
-        if names
-        else "constexpr const char* const* kSymbols = nullptr;",
+        SYMBOLS=_array(
+            "RTorchSymbol",
+            "kSymbols",
+            [
+                f"{_text(name)}, {low}, {_INT64_MAX if high is None else high}"
+                for name, (low, high) in signature.symbols.items()
+            ],
+        ),
+        DECLARE_WEIGHTS=_DECLARE_WEIGHTS.format(target.id) if embedded else None,
+        WEIGHTS=_weights(generated.weights.specs),
+        STEPS=_array("RTorchStep", "kSteps", []),
+        TORCH_VERSION=torch.__version__,
+        VERSION=aot_common.VERSION,
+        MODEL_DIGEST=generated.model_digest,
+        WEIGHTS_BLOB=f"&{target.id}_weights" if embedded else "nullptr",
+        FINGERPRINT=f"{target.id}_weights_fingerprint" if embedded else '""',
+        NUM_WEIGHTS=len(generated.weights.specs),
+        NUM_STEPS=0,
         NUM_VARIANTS=len(generated.variants),
         NUM_INPUTS=len(signature.inputs),
         NUM_OUTPUTS=len(signature.outputs),
         NUM_SYMBOLS=len(symbols),
         IS_STATEFUL=int(bool(generated.mutated)),
-        WEIGHTS_SIZE=len(generated.weights),
+        WEIGHTS_SIZE=generated.weights.size,
     )
 
 
@@ -136,8 +163,6 @@ def wrapper_source(
         ISA=isa,
         VARIANT=variant.name,
         WRAPPER=variant.wrapper.strip(),
-        MUTABLE=", ".join(f'"{name}"' for name in generated.mutated),
-        NUM_MUTABLE=len(generated.mutated),
         OUTPUTS=", ".join(map(str, generated.outputs)),
         NUM_OUTPUTS=len(generated.outputs),
         NUM_INPUTS=len(signature.inputs),
@@ -176,22 +201,50 @@ def _specs(kind: str, specs: Sequence[sig.TensorSpec], symbols: list[str]) -> st
             continue
         dims = ", ".join(_dim(dim, symbols) for dim in spec.dims)
         lines.append(f"constexpr RTorchDim k{kind}{i}Dims[] = {{{dims}}};")
-    rows = ",\n    ".join(
-        f'{{"{spec.name}", "{spec.type}", {sig.DTYPES[spec.dtype][0]}, '
-        f"{len(spec.dims)}, {f'k{kind}{i}Dims' if spec.dims else 'nullptr'}}}"
+    rows = [
+        f"{_text(spec.name)}, {_text(spec.type)}, {sig.DTYPES[spec.dtype][0]}, "
+        f"{len(spec.dims)}, {f'k{kind}{i}Dims' if spec.dims else 'nullptr'}, {{}}"
         for i, spec in enumerate(specs)
-    )
-    if rows:
-        lines.append(f"constexpr RTorchTensorSpec k{kind}s[] = {{\n    {rows}}};")
-    else:
-        lines.append(f"constexpr const RTorchTensorSpec* k{kind}s = nullptr;")
+    ]
+    lines.append(_array("RTorchTensorSpec", f"k{kind}s", rows))
     return "\n".join(lines)
+
+
+def _weights(specs: Sequence[WeightSpec]) -> str:
+    lines = []
+    rows = []
+    for i, spec in enumerate(specs):
+        names = []
+        for kind, numbers in (("Sizes", spec.sizes), ("Strides", spec.strides)):
+            names.append(f"kWeight{i}{kind}" if numbers else "nullptr")
+            if numbers:
+                text = ", ".join(map(str, numbers))
+                lines.append(f"constexpr std::int64_t {names[-1]}[] = {{{text}}};")
+        rows.append(
+            f"{_text(spec.name)}, {spec.dtype_value}, {len(spec.sizes)}, "
+            f"{', '.join(names)}, {spec.offset}u, {spec.bytes}u, "
+            f"{int(spec.is_mutable)}, 0"
+        )
+    return "\n".join([*lines, _array("RTorchWeightSpec", "kWeights", rows)])
+
+
+def _array(type_: str, name: str, rows: Sequence[str]) -> str:
+    """Defines an array of structs; C++ has no empty ones."""
+    if not rows:
+        return f"constexpr const {type_}* {name} = nullptr;"
+    text = ",\n    ".join(f"{{{row}}}" for row in rows)
+    return f"constexpr {type_} {name}[] = {{\n    {text}}};"
+
+
+def _text(text: str) -> str:
+    """A string literal of C++."""
+    return json.dumps(text)
 
 
 def _dim(dim: sig.Dim, symbols: list[str]) -> str:
     high = _INT64_MAX if dim.max is None else dim.max
     index = symbols.index(dim.symbol) if dim.symbol else (-1 if dim.known else -2)
-    return f"{{{dim.min}, {high}, {index}, {dim.scale}, {dim.offset}}}"
+    return f"{{{dim.min}, {high}, {dim.scale}, {dim.offset}, {index}, 0}}"
 
 
 def _signature_lines(signature: sig.Signature) -> list[str]:
@@ -204,12 +257,17 @@ def _signature_lines(signature: sig.Signature) -> list[str]:
     return lines
 
 
-def _memory(generated: Generated) -> str:
+def _memory(target: Target, generated: Generated) -> str:
+    where = (
+        "read-only in the binary's image"
+        if target.weights == "embedded"
+        else "in a file beside the binary, which Create maps"
+    )
     return (
-        f"Memory: {len(generated.weights):,} bytes of weights, read-only in the binary's "
-        "image and shared between processes; an instance adds a few hundred bytes for "
-        "each weight tensor"
-        + (" and a copy of its mutable buffers" if generated.mutated else "")
+        f"Memory: {generated.weights.size:,} bytes of weights, {where} and shared "
+        "between processes; the instances of a process that have the same weights share "
+        "a few hundred bytes for each weight tensor"
+        + ("; each adds a copy of its mutable buffers" if generated.mutated else "")
         + ". A Run allocates its intermediate tensors, freed when it returns, and its "
         "outputs."
     )
@@ -252,7 +310,9 @@ def manifest(target: Target, signature: sig.Signature, generated: Generated) -> 
         "isas": [*generated.variants],
         "threads": generated.threads or "openmp",
         "signature": dataclasses.asdict(signature),
-        "weights_size": len(generated.weights),
+        "weights": target.weights,
+        "weights_size": generated.weights.size,
+        "weights_fingerprint": generated.weights.fingerprint,
         "mutable_constants": generated.mutated,
         "runtime_operators": generated.fallback_operators,
     }

@@ -9,9 +9,7 @@ extern "C" {
 // Defined by the wrappers, one for each instruction set.
 $BACKENDS$
 
-// Defined by embed.S.
-extern const rules_torch::internal::Blob $ID$_weights
-    __attribute__((visibility("hidden")));
+$DECLARE_WEIGHTS$
 
 }  // extern "C"
 
@@ -23,28 +21,44 @@ constexpr rules_torch::internal::Variant kVariants[] = {
 $INPUTS$
 $OUTPUTS$
 $SYMBOLS$
+$WEIGHTS$
+$STEPS$
+
+constexpr RTorchBuild kBuild = {
+    "$TORCH_VERSION$", "$VERSION$",
+    "$MODEL_DIGEST$"};
 
 }  // namespace
 
 extern "C" const RTorchModelApi* $ID$_api(void) {
   static const rules_torch::internal::Definition definition = {
-      kVariants, $NUM_VARIANTS$, &$ID$_weights};
+      kVariants, $NUM_VARIANTS$, $WEIGHTS_BLOB$};
   static const RTorchModelApi api = {
       RTORCH_ABI_VERSION,
+      sizeof(RTorchModelApi),
       "$LABEL$",
       "$SIGNATURE$",
       $NUM_INPUTS$,
       $NUM_OUTPUTS$,
       $NUM_SYMBOLS$,
+      $NUM_WEIGHTS$,
+      $NUM_STEPS$,
       $IS_STATEFUL$,
+      RTORCH_CPU,
+      0,
       kInputs,
       kOutputs,
       kSymbols,
+      kWeights,
+      kSteps,
       $WEIGHTS_SIZE$u,
+      $FINGERPRINT$,
+      &kBuild,
       &rules_torch::internal::CreateModel,
       &rules_torch::internal::DestroyModel,
       &rules_torch::internal::RunModel,
       &rules_torch::internal::ReleaseTensor,
+      &rules_torch::internal::SwapWeights,
       &rules_torch::internal::IsaOfModel,
       &definition};
   return &api;

@@ -11,7 +11,6 @@ $WRAPPER$
 #include "runtime/internal/aoti_backend.h"
 
 namespace {
-constexpr std::array<const char*, $NUM_MUTABLE$> kMutable = {$MUTABLE$};
 constexpr std::array<int, $NUM_OUTPUTS$> kOutputs = {$OUTPUTS$};
 }  // namespace
 
@@ -21,5 +20,5 @@ extern const rules_torch::internal::Backend $VARIANT$_backend
 const rules_torch::internal::Backend $VARIANT$_backend =
     rules_torch::internal::AotiBackend<
         torch::aot_inductor::AOTInductorModel, $NUM_INPUTS$,
-        $NUM_HANDLES$, kOutputs, kMutable, $THREADS$>::Table();
+        $NUM_HANDLES$, kOutputs, $THREADS$>::Table();
 }  // extern "C"
