@@ -33,8 +33,16 @@ TorchCodegenInfo = provider(
     },
 )
 
+TorchCompilerInfo = provider(
+    doc = "What compiles models, or kernels: what `torch_compiler_toolchain` and `triton_toolchain` provide.",
+    fields = {
+        "program": "FilesToRunProvider: a program with the command line of `tools/compile_model.py`.",
+        "start_worker": "File: what starts `program` as a persistent worker. None: it is run for each action.",
+    },
+)
+
 TorchRuntimeInfo = provider(
-    doc = "A runtime that generated code calls: the target half of `torch_toolchain`.",
+    doc = "A runtime that generated code calls: what `torch_runtime_toolchain` provides.",
     fields = {
         "interface": "CcInfo: the public headers, and the code that all models share.",
         "backend": "CcInfo: the headers and libraries behind the seam, for generated code alone.",

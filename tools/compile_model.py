@@ -35,8 +35,12 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from aot_common import isa as isa_lib
+
 if TYPE_CHECKING:
     from torch_aot.signature import Signature
+
+_DEFAULT_ISA = isa_lib.DEFAULTS["x86_64"]
 
 
 def main(argv: list[str] | None = None, output_root: str = "") -> int:
@@ -55,7 +59,7 @@ def main(argv: list[str] | None = None, output_root: str = "") -> int:
         return worker.serve(main)
     args = _parser(output_root).parse_args(argv)
     sys.path[:0] = args.import_path
-    from torch_aot.errors import UserError
+    from aot_common.errors import UserError
 
     try:
         with contextlib.nullcontext() if args.full_trace else args.quiet():
@@ -92,7 +96,7 @@ def _codegen(args: argparse.Namespace) -> None:
     generated = codegen.generate(
         lambda: export.load(args.program),
         name=args.id,
-        isas=[*dict.fromkeys(args.isa or ["x86-64-v3"])],
+        isas=[*dict.fromkeys(args.isa or [_DEFAULT_ISA])],
         threads=args.threads,
         signature=signature,
     )
@@ -185,7 +189,7 @@ def _prefixes(paths: list[str]) -> list[str]:
 
 
 def _read_signature(path: str) -> Signature:
-    from torch_aot.errors import UserError
+    from aot_common.errors import UserError
     from torch_aot.signature import Signature
 
     with open(path, encoding="utf-8") as file:
@@ -226,7 +230,7 @@ def _quiet() -> Iterator[None]:
     """Keeps a build's log to what the user can act on."""
     import torch._logging
 
-    from torch_aot.errors import chain
+    from aot_common.frames import chain
 
     if "TORCH_LOGS" not in os.environ:
         torch._logging.set_logs(all=logging.CRITICAL)
@@ -324,9 +328,9 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
     added.add_argument(
         "--isa",
         action="append",
-        choices=("x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4-amx", "aarch64"),
+        choices=isa_lib.ISAS,
         help="instruction set to generate for, the one to prefer first; may be "
-        "repeated [x86-64-v3]",
+        f"repeated [{_DEFAULT_ISA}]",
     )
     added.add_argument(
         "--threads",

@@ -9,8 +9,9 @@ load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE", "RUNTIME_TOOLCHAIN_TYP
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:cc.bzl", "archive", "configure_cc", "rename_weak_symbols")
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
+load("//rules/private:isa.bzl", "ISAS")
 load("//rules/private:names.bzl", "cpp_class", "cpp_namespace", "label_text", "model_id")
-load("//rules/private:target.bzl", "ISAS", "resolve_isas", "resolve_threads")
+load("//rules/private:target.bzl", "resolve_isas", "resolve_threads")
 
 _DOC = """Compiles an exported model into a C++ library with a typed header.
 
@@ -46,8 +47,9 @@ from several threads.
 manifest beside it.
 
 The code is compiled by the C++ toolchain of the target, with its flags. Kernels
-are optimised (`-O3`) in every compilation mode but `dbg`, because plain builds
-of vector code are unusably slow.
+(`-O3`) and the runtime (`-O2`) are optimised in plain builds too, as vector code
+would be unusably slow, and a call would cost several times as much; `-c dbg` optimises
+neither.
 
 With several `isas` the library has the kernels once for each, and the weights once.
 `Create` takes the best that the CPU has; the environment variable `RTORCH_ISA` names
@@ -172,7 +174,7 @@ def _compile(ctx, codegen, *, toolchain, features, runtime):
             objects = compile(
                 isa + ".kernels",
                 codegen.kernels[isa],
-                _KERNEL_FLAGS + ISAS[isa] + ([] if debug else ["-O3", "-DNDEBUG"]),
+                _KERNEL_FLAGS + ISAS[isa]["flags"] + ([] if debug else ["-O3", "-DNDEBUG"]),
                 private,
             ),
             suffix = ".{}_{}".format(codegen.id, isa),
@@ -200,8 +202,6 @@ def _compile(ctx, codegen, *, toolchain, features, runtime):
 
 def _cc_torch_library_impl(ctx):
     runtime = ctx.toolchains[RUNTIME_TOOLCHAIN_TYPE].runtime
-    if not runtime:
-        fail("the toolchain registered as {} has no 'interface' and 'backend'".format(RUNTIME_TOOLCHAIN_TYPE))
     toolchain, features = configure_cc(ctx)
     codegen = _generate(
         ctx,

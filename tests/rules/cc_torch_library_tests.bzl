@@ -18,6 +18,7 @@ load(
     "failure_test",
     "linked",
     "names",
+    "optimisation",
     "own_inputs",
     "suite",
 )
@@ -348,16 +349,11 @@ _threads_by_attribute_test = _threads_test("3", {THREADS: "none"})
 
 # ---- Compilation.
 
-def _optimisation(action):
-    """The last -O of a command line, which is the one that counts."""
-    flags = [arg for arg in action.argv if arg.startswith("-O")]
-    return flags[-1] if flags else None
-
 def _optimised_impl(ctx):
     """Vector code without optimisation is unusably slow, so plain builds have it too."""
     env = analysistest.begin(ctx)
     for action in compile_actions(env, _KERNELS):
-        asserts.equals(env, "-O3", _optimisation(action))
+        asserts.equals(env, "-O3", optimisation(action))
         assert_contains(env, action.argv, "-DNDEBUG")
     return analysistest.end(env)
 
@@ -375,7 +371,7 @@ def _debuggable_impl(ctx):
     env = analysistest.begin(ctx)
     for source in [_KERNELS, _WRAPPER]:
         for action in compile_actions(env, source):
-            asserts.true(env, _optimisation(action) in [None, "-O0"], _optimisation(action))
+            asserts.true(env, optimisation(action) in [None, "-O0"], optimisation(action))
             assert_contains(env, action.argv, "-g")
             assert_lacks(env, action.argv, "NDEBUG")
     return analysistest.end(env)

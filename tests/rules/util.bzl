@@ -90,6 +90,11 @@ def compile_actions(env, source):
         fail("nothing compiles", source)
     return actions
 
+def optimisation(action):
+    """The last -O of a compilation, which is the one that counts, or None."""
+    flags = [arg for arg in action.argv if arg.startswith("-O")]
+    return flags[-1] if flags else None
+
 def _source(action):
     return action.argv[action.argv.index("-c") + 1]
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from torch_aot import cpp_names, isa
+from aot_common import cpp_names, isa
 
 MODEL = """
     import torch

@@ -23,9 +23,9 @@ from torch.nn import functional as F
 from torch.nn.utils import prune
 
 import compile_model
+from aot_common.errors import UserError
 from torch_aot import Model, export
 from torch_aot.entry import Entry
-from torch_aot.errors import UserError
 from torch_aot.signature import Signature
 
 X = torch.randn(2, 4)

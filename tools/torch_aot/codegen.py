@@ -18,16 +18,13 @@ from typing import Any
 
 import torch
 
-from torch_aot import isa as isa_lib
+from aot_common import isa as isa_lib
+from aot_common.errors import UserError, error_at
+from aot_common.frames import chain
 from torch_aot import kernel_checks, upstream
 from torch_aot import signature as sig
-from torch_aot.errors import (
-    UserError,
-    chain,
-    error_at,
-    explain,
-    frames_of_node,
-)
+from torch_aot.frames import frames_of_node
+from torch_aot.torch_errors import explain
 
 _ALIGNMENT = 64  # of each constant in the weights file; aoti_backend.h's too
 _MANY_THREADS = 16
@@ -155,7 +152,7 @@ def _generate(
         _environment(TORCHINDUCTOR_CACHE_DIR=cache),
         upstream.mended(
             *kernel_checks.patches(),
-            *upstream.vector_isa(isa_lib.ISAS[isa]),
+            *upstream.vector_isa(isa_lib.ISAS[isa]["vectors"]),
             upstream.code_compiler(intercept),
         ),
         torch.no_grad(),

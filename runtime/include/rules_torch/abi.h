@@ -177,16 +177,16 @@ typedef struct RTorchBuild {
   const char* model;       /* a digest of the exported graph, without its weights */
 } RTorchBuild;
 
-/* Gives memory for outputs. Both functions are thread-safe, and outlive every tensor
- * that has such memory. */
+/* Gives memory for outputs, in place of aligned_alloc. */
 typedef struct RTorchAllocator {
   uint32_t struct_size;
   uint32_t reserved;
   void* context;
-  /* `alignment` is a power of two. NULL where there is no memory. */
-  void* (*allocate)(void* context, uint64_t bytes, uint64_t alignment,
-                    RTorchDevice device);
-  void (*deallocate)(void* context, void* memory, uint64_t bytes, RTorchDevice device);
+  /* Gives `tensor`, whose dtype, rank, device and sizes are set, `bytes` bytes of its
+   * device's memory, aligned to `alignment`, a power of two: sets data, owner and
+   * deleter, or returns RESOURCE_EXHAUSTED. Thread-safe; must not throw. */
+  RTorchCode (*allocate)(void* context, uint64_t bytes, uint64_t alignment,
+                         RTorchTensor* tensor);
 } RTorchAllocator;
 
 /* Where a model's weights are: in a .safetensors file, which is mapped, so that all
