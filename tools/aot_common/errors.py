@@ -15,7 +15,7 @@ FULL_TRACE_FLAG = "--full_trace (under Bazel: --@rules_torch//rules:full_trace)"
 
 
 class UserError(Exception):
-    """A mistake in the user's model, entry, weights or arguments.
+    """A mistake in the user's model, weights, kernels or arguments.
 
     Attributes:
         what: What is wrong: a sentence or two, or a few lines.
