@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "rules_torch/model.h"
 #include "rules_torch/options.h"
+#include "tests/runtime/allocations.h"
 
 namespace rules_torch {
 namespace {
@@ -268,8 +269,33 @@ TEST_F(ModelOptionsTest, RunPassesItsOptionsOn) {
   RunsOnce(*model, told);
 }
 
+TEST_F(ModelOptionsTest, RunAllocatesNothing) {
+  const StatusOr<Model> model = Model::Create(&api_);
+  const std::array<std::int16_t, 6> x = {};
+  const std::vector<std::int64_t> y = {1, 2, 3};
+  const bool z = false;
+  const auto stopped = [] { return false; };
+  std::int64_t n = 0;
+  bool ok = false;
+  {
+    const testing::OnlyAllocations none(0);
+    const RTorchTensor inputs[] = {
+        TensorView<const std::int16_t, 2>(x.data(), {3, 2}).abi(),
+        TensorView<const std::int64_t, 1>(y).abi(),
+        TensorView<const bool, 0>(&z).abi()};
+    RTorchTensor output = TensorView<std::int64_t, 0>(&n).abi();
+    RunOptions options;
+    options.cancelled = stopped;
+    ok = model->RunInto(inputs, 3, &output, 1, options).ok();
+    output = {};
+    ok = ok && model->Run(inputs, 3, &output, 1, options).ok();
+    const Tensor<std::int64_t, 0> result(output);
+    ok = ok && result.data() == &result_;
+  }
+  EXPECT_TRUE(ok);
+}
+
 TEST_F(ModelOptionsTest, WarmupRunsOnZeros) {
-  std::vector<std::string> seen;
   on_run_ = [&](const RTorchTensor* inputs, auto&) {
     const auto* x = static_cast<const std::int16_t*>(inputs[0].data);
     const auto* y = static_cast<const std::int64_t*>(inputs[1].data);
