@@ -399,7 +399,9 @@ bool PickDevice(const RTorchModelApi& api, RTorchDevice* device, std::string* re
 
 RTorchCode CreateModel(const RTorchModelApi* api, const RTorchCreateOptions* options,
                        RTorchModel** model, RTorchError* error) {
-  if (model == nullptr) return Fail(error, RTORCH_INVALID_ARGUMENT, "model is null");
+  if (model == nullptr) {
+    return Fail(error, RTORCH_INVALID_ARGUMENT, "there is no place for the model");
+  }
   *model = nullptr;
   if (api == nullptr) return Fail(error, RTORCH_INVALID_ARGUMENT, "the table is null");
   try {

@@ -250,13 +250,13 @@ int Drive(const std::vector<T>& expected, const std::vector<T>& actual,
       {{{"x", "int8[2]", RTORCH_INT8, {Fixed(2)}}},
        {{"y", "?[?]", DTypeOf<T>::value, {DataDependent()}}},
        {}},
-      [&](const RTorchTensor* inputs, RTorchTensor* outputs, Result* results, auto*) {
+      [&](const RTorchTensor* inputs, RTorchTensor* outputs, internal::Result* results, auto*) {
         const auto* x = static_cast<const std::int8_t*>(inputs[0].data);
         EXPECT_EQ(x[0], 3);
         EXPECT_EQ(x[1], 4);
         outputs[0] =
             self->NewResult(actual, {static_cast<std::int64_t>(actual.size())});
-        results[0] = Result::kOwned;
+        results[0] = internal::Result::kOwned;
                    return true;
       });
   self = &fake;
@@ -393,9 +393,9 @@ TEST(TestModelTest, OtherNumbersOfTensorsFail) {
 TEST(TestModelTest, AnotherDTypeFails) {
   FakeModel* self = nullptr;
   FakeModel fake({{}, {{"y", "", RTORCH_UINT8, {Fixed(1)}}}, {}},
-                 [&](auto*, RTorchTensor* outputs, Result* results, auto*) {
+                 [&](auto*, RTorchTensor* outputs, internal::Result* results, auto*) {
                    outputs[0] = self->NewResult<std::uint8_t>({'x'}, {1});
-                   results[0] = Result::kOwned;
+                   results[0] = internal::Result::kOwned;
                    return true;
                  });
   self = &fake;
@@ -415,12 +415,12 @@ class Sequence {
   Sequence(bool stateful, std::function<char(int run)> value)
       : value_(std::move(value)),
         fake_({{}, {{"y", "", RTORCH_UINT8, {Fixed(1)}}}, {}, stateful},
-              [this](auto*, RTorchTensor* outputs, Result* results, auto*) {
+              [this](auto*, RTorchTensor* outputs, internal::Result* results, auto*) {
                 // Its own number: runs overlap.
                 const char given = value_(++runs_);
                 outputs[0] = fake_.NewResult<std::uint8_t>(
                     {static_cast<std::uint8_t>(given)}, {1});
-                results[0] = Result::kOwned;
+                results[0] = internal::Result::kOwned;
                 return given != 'f';  // fails
               }) {}
 

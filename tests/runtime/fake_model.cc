@@ -33,6 +33,7 @@ FakeModel::FakeModel(FakeSignature signature, Body body, Creation creation)
     : signature_(std::move(signature)),
       body_(std::move(body)),
       creation_(std::move(creation)),
+      symbols_(Symbols(signature_.symbols)),
       inputs_(Specs(signature_.inputs)),
       outputs_(Specs(signature_.outputs)),
       backend_{&Load, &Unload, &Create, &Destroy, &Run, nullptr},
@@ -51,13 +52,13 @@ FakeModel::Api FakeModel::MakeApi() {
   api.signature = "(...) -> (...)";
   api.num_inputs = static_cast<std::int32_t>(inputs_.size());
   api.num_outputs = static_cast<std::int32_t>(outputs_.size());
-  api.num_symbols = static_cast<std::int32_t>(signature_.symbols.size());
+  api.num_symbols = static_cast<std::int32_t>(symbols_.size());
   api.num_weights = static_cast<std::int32_t>(signature_.weights.size());
   api.stateful = signature_.stateful ? 1 : 0;
   api.device_type = RTORCH_CPU;
   api.inputs = inputs_.data();
   api.outputs = outputs_.data();
-  api.symbols = signature_.symbols.data();
+  api.symbols = symbols_.data();
   api.weights = signature_.weights.data();
   api.weights_fingerprint = "";
   api.build = &kBuild;
@@ -159,6 +160,12 @@ void FakeModel::Delete(void* owner) {
 std::vector<internal::Variant> FakeModel::Variants() const {
   std::vector<internal::Variant> made;
   for (const char* isa : signature_.isas) made.push_back({isa, &backend_});
+  return made;
+}
+
+std::vector<RTorchSymbol> FakeModel::Symbols(const std::vector<const char*>& names) {
+  std::vector<RTorchSymbol> made;
+  for (const char* name : names) made.push_back({name, 0, INT64_MAX});
   return made;
 }
 

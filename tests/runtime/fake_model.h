@@ -44,7 +44,7 @@ struct FakeSpec {
 struct FakeSignature {
   std::vector<FakeSpec> inputs;
   std::vector<FakeSpec> outputs;
-  std::vector<RTorchSymbol> symbols;
+  std::vector<const char*> symbols;
   bool stateful = false;
   // The instruction sets that it is compiled for; all run the same body.
   std::vector<const char*> isas = {kBaseline};
@@ -110,12 +110,14 @@ class FakeModel {
   static RTorchCode Run(void* instance, const internal::RunRequest& request,
                         std::string* reason);
   static void Delete(void* owner);
+  static std::vector<RTorchSymbol> Symbols(const std::vector<const char*>& names);
   static std::vector<RTorchTensorSpec> Specs(const std::vector<FakeSpec>& specs);
   std::vector<internal::Variant> Variants() const;
 
   const FakeSignature signature_;
   const Body body_;
   const Creation creation_;
+  const std::vector<RTorchSymbol> symbols_;
   const std::vector<RTorchTensorSpec> inputs_;
   const std::vector<RTorchTensorSpec> outputs_;
   const internal::Backend backend_;

@@ -71,7 +71,7 @@ TEST(OutOfMemoryTest, Run) {
     {
       const OnlyAllocations scarce(count);
       code = fake.api().run(model, inputs.data(), kTensors, outputs.data(), kTensors,
-                            error);
+                            nullptr, error);
     }
     if (code != RTORCH_OK) {
       EXPECT_EQ(fake.live_results(), 0);

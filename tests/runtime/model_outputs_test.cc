@@ -67,7 +67,7 @@ class OutputsTest : public ::testing::Test {
 TEST_F(OutputsTest, OwnedAndContiguousIsHandedOver) {
   void* made = nullptr;
   ASSERT_TRUE(
-      RunModel([&](RTorchTensor* outputs, bool*) { made = outputs[0].data; }).ok());
+      RunModel([&](RTorchTensor* outputs, Result*) { made = outputs[0].data; }).ok());
   EXPECT_EQ(outputs_[0].data, made);
   EXPECT_EQ(outputs_[0].dtype, RTORCH_INT32);
   EXPECT_EQ(outputs_[0].rank, 2);
@@ -101,7 +101,7 @@ TEST_F(OutputsTest, NotOwnedIsCopied) {
 }
 
 TEST_F(OutputsTest, NotContiguousIsCopied) {
-  ASSERT_TRUE(RunModel([](RTorchTensor* outputs, bool*) {
+  ASSERT_TRUE(RunModel([](RTorchTensor* outputs, Result*) {
                 outputs[0].strides[0] = 1;
                 outputs[0].strides[1] = 2;
               }).ok());
@@ -175,7 +175,7 @@ TEST_F(OutputsTest, StridedBuffers) {
 TEST_F(OutputsTest, StridedResultIntoStridedBuffer) {
   Ints a(6, -1);
   outputs_[0] = TensorView<std::int32_t, 2>(a.data() + 3, {2, 3}, {-3, 1}).abi();
-  ASSERT_TRUE(RunModel([](RTorchTensor* outputs, bool*) {
+  ASSERT_TRUE(RunModel([](RTorchTensor* outputs, Result*) {
                 outputs[0].strides[0] = 1;
                 outputs[0].strides[1] = 2;
               }).ok());
@@ -419,7 +419,8 @@ TEST(RandomOutputsTest, ReachAnyBufferAndNothingAround) {
       std::memcpy(expected.data() + start + offset, elements.data() + at, width);
       at += width;
     }
-    const Status status = RunOnce(result.tensor, trial % 3 > 0, &buffer.tensor);
+    const Status status = RunOnce(
+        result.tensor, trial % 3 > 0 ? Result::kOwned : Result::kShared, &buffer.tensor);
     ASSERT_TRUE(status.ok()) << status.message();
     ASSERT_EQ(buffer.memory, expected);
   }

@@ -105,7 +105,7 @@ TEST_F(ModelTest, AnotherAbiVersionIsRejected) {
   ASSERT_FALSE(model.ok());
   EXPECT_EQ(model.status().code(), RTORCH_INVALID_ARGUMENT);
   EXPECT_EQ(model.status().message(),
-            "the model's ABI version is 7, this program's is 2");
+            "the model's ABI version is 7, this program's is 3");
 }
 
 TEST_F(ModelTest, ReleaseClearsTheOutput) {
@@ -243,7 +243,7 @@ TEST_F(ModelTest, NullsAreErrors) {
           [&](RTorchError* error) { return api_.create(nullptr, nullptr, &model, error); });
   EXPECT_EQ(model, nullptr);
   refuses("there is no place for the model",
-          [&](RTorchError* error) { return api_.create(&api_, nullptr, error); });
+          [&](RTorchError* error) { return api_.create(&api_, nullptr, nullptr, error); });
   refuses("there is no place for the model",
           [&](RTorchError* error) { return api_.create(nullptr, nullptr, nullptr, error); });
   EXPECT_EQ(fake_.instances(), 0);
@@ -344,7 +344,7 @@ TEST(FailingModelTest, OutOfMemoryHasACodeOfItsOwn) {
   EXPECT_EQ(status.message(), "out of memory");
 }
 
-bool NeverRuns(const RTorchTensor*, RTorchTensor*, bool*, std::string*) {
+bool NeverRuns(const RTorchTensor*, RTorchTensor*, Result*, std::string*) {
   ADD_FAILURE() << "there is no instance to run";
   return false;
 }
