@@ -88,8 +88,22 @@ def test_a_model_without_inputs():
     signature = dataclasses.replace(signature, inputs=())
     header = cc.header(target, signature, generated)
     # What is not used has no name, or strict compilers would warn.
-    assert "Run(const Inputs&) {" in header
-    assert "Run(const Inputs&, const Buffers& buffers) {" in header
+    assert "const Inputs& inputs" not in header
+    assert header.count("const Inputs&,") == 2
     assert header.count("const RTorchTensor* in = nullptr;") == 2
     table = cc.model_source(target, signature, generated)
     assert "constexpr const RTorchTensorSpec* kInputs = nullptr;" in table
+
+
+def test_dynamic_sizes_may_be_called_as_keywords_are():
+    target, signature, generated = MODELS["stateless"]
+    long = Dim("3*long - 2", 1, None, "long", 3, -2)
+    signature = dataclasses.replace(
+        signature,
+        outputs=(TensorSpec("scores", "float32", (long,)),),
+        symbols={"long": (1, None), "Symbols": (1, None)},
+    )
+    header = cc.header(target, signature, dataclasses.replace(generated, outputs=(0,)))
+    assert "std::int64_t long_;  // 1 <= long\n" in header
+    assert "std::int64_t Symbols_;" in header
+    assert "return {{{3 * symbols.long_ - 2}}};" in header

@@ -153,20 +153,27 @@ def test_names_that_cpp_cannot_have_are_mended():
 
 
 def test_names_that_are_taken_are_mended():
-    def forward(linux, co_await, Inputs, Outputs):
-        names = ("errno", "char8_t", "Inputs", "Outputs", "Buffers")
+    def forward(linux, co_await, Inputs, InputShapes, Outputs):
+        names = "errno char8_t Inputs Outputs OutputShapes Buffers".split()
         return {
-            name: linux + co_await + Inputs * Outputs + i
+            name: linux + co_await + Inputs * InputShapes * Outputs + i
             for i, name in enumerate(names)
         }
 
-    signature = run(forward, X, X, X, X)[1]
-    assert names(signature.inputs) == ["linux_", "co_await_", "Inputs_", "Outputs"]
+    signature = run(forward, X, X, X, X, X)[1]
+    assert names(signature.inputs) == [
+        "linux_",
+        "co_await_",
+        "Inputs_",
+        "InputShapes_",
+        "Outputs",
+    ]
     assert names(signature.outputs) == [
         "errno_",
         "char8_t_",
         "Inputs",
         "Outputs_",
+        "OutputShapes_",
         "Buffers_",
     ]
 

@@ -6,12 +6,12 @@ import dataclasses
 import json
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 import aot_common
-from aot_common import cpp
+from aot_common import cpp, cpp_names
 from aot_common.templates import Template
 from torch_aot import signature as sig
 from torch_aot.codegen import Generated
@@ -67,6 +67,7 @@ def header(target: Target, signature: sig.Signature, generated: Generated) -> st
     views = f",\n{' ' * len(declare_in)}".join(
         f"inputs.{spec.name}.abi()" for spec in signature.inputs
     )
+    output_sizes = _sizes(signature.outputs, _size)
     opening, closing = cpp.namespaces(target.namespace, target.id)
     return _HEADER.render(
         SOURCE=signature.source,
@@ -84,6 +85,21 @@ def header(target: Target, signature: sig.Signature, generated: Generated) -> st
             f"Threads: {state} A call computes in {_threads(generated.threads)}."
         ),
         ISAS=_wrap(_isas(generated)),
+        FORK=_wrap(_fork(generated.threads)),
+        INPUT_NAMES=_names(signature.inputs),
+        OUTPUT_NAMES=_names(signature.outputs),
+        INPUT_SHAPES=_shapes(signature.inputs),
+        OUTPUT_SHAPES=_shapes(signature.outputs),
+        MIN_SIZES=_sizes(signature.inputs, lambda dim: str(dim.min)),
+        MAX_SIZES=_sizes(signature.inputs, _max),
+        SYMBOLS="\n".join(
+            f"std::int64_t {_member(name)};  // {signature.range_of(name)}"
+            for name in signature.symbols
+        )
+        or None,
+        OUTPUT_SIZES=output_sizes,
+        SYMBOLS_ARGUMENT="symbols" if "symbols." in output_sizes else None,
+        WARMUP=_wrap(_warmup(bool(generated.mutated)), 75),
         INPUTS=_fields("TensorView<const ", signature.inputs),
         OUTPUTS=_fields("Tensor<", signature.outputs),
         BUFFERS=_fields("TensorView<", signature.outputs),
@@ -194,6 +210,46 @@ def _type(start: str, spec: sig.TensorSpec) -> str:
     return f"::rules_torch::{start}{sig.DTYPES[spec.dtype][1]}, {len(spec.dims)}>"
 
 
+def _names(specs: Sequence[sig.TensorSpec]) -> str:
+    return ",\n".join(f'"{spec.name}"' for spec in specs)
+
+
+def _shapes(specs: Sequence[sig.TensorSpec]) -> str | None:
+    """The members of a struct that has the sizes of each."""
+    return (
+        "\n".join(
+            f"std::array<std::int64_t, {len(spec.dims)}> {spec.name};" for spec in specs
+        )
+        or None
+    )
+
+
+def _sizes(specs: Sequence[sig.TensorSpec], size: Callable[[sig.Dim], str]) -> str:
+    """The initialisers of these members."""
+    rows = (", ".join(map(size, spec.dims)) for spec in specs)
+    return ",\n".join(f"{{{{{row}}}}}" if row else "{}" for row in rows)
+
+
+def _max(dim: sig.Dim) -> str:
+    return _INT64_MAX if dim.max is None else str(dim.max)
+
+
+def _size(dim: sig.Dim) -> str:
+    """A size as an expression in members of `symbols`."""
+    if dim.symbol is None:
+        return str(dim.min) if dim.known else "-1"
+    scale = "" if dim.scale == 1 else f"{dim.scale} * "
+    sign = "+" if dim.offset > 0 else "-"
+    offset = f" {sign} {abs(dim.offset)}" if dim.offset else ""
+    return f"{scale}symbols.{_member(dim.symbol)}{offset}"
+
+
+def _member(symbol: str) -> str:
+    """A dynamic size as a member of the struct: Python allows what C++ does not."""
+    reserved = f"{cpp_names.KEYWORDS} {cpp_names.MACROS} Symbols".split()
+    return f"{symbol}_" if symbol in reserved else symbol
+
+
 def _specs(kind: str, specs: Sequence[sig.TensorSpec], symbols: list[str]) -> str:
     lines = []
     for i, spec in enumerate(specs):
@@ -242,7 +298,7 @@ def _text(text: str) -> str:
 
 
 def _dim(dim: sig.Dim, symbols: list[str]) -> str:
-    high = _INT64_MAX if dim.max is None else dim.max
+    high = _max(dim)
     index = symbols.index(dim.symbol) if dim.symbol else (-1 if dim.known else -2)
     return f"{{{dim.min}, {high}, {dim.scale}, {dim.offset}, {index}, 0}}"
 
@@ -284,6 +340,27 @@ def _threads(threads: int) -> str:
     return f"{threads} threads, the calling one and OpenMP's"
 
 
+def _fork(threads: int) -> str:
+    region = "" if threads == 1 else ", nor the forking one in an OpenMP region"
+    return (
+        "Fork: both processes may go on with an instance, if no other thread was in "
+        f"Create, Swap or a run{region}; rules_torch/abi.h says more."
+    )
+
+
+def _warmup(stateful: bool) -> str:
+    state = (
+        "Another instance runs, so that this one's state stays as it is. "
+        if stateful
+        else ""
+    )
+    return (
+        "Runs once on zeros, of the smallest sizes that are not 0, so that the first "
+        f"run proper finds all in place. {state}The model may refuse zeros, as "
+        "divisors for example: the error is returned, and does no harm."
+    )
+
+
 def _isas(generated: Generated) -> str:
     isas = [*generated.variants]
     if len(isas) == 1:
@@ -298,8 +375,8 @@ def _isas(generated: Generated) -> str:
     )
 
 
-def _wrap(text: str) -> str:
-    return textwrap.fill(text, width=77)
+def _wrap(text: str, width: int = 77) -> str:
+    return textwrap.fill(text, width)
 
 
 def manifest(target: Target, signature: sig.Signature, generated: Generated) -> str:

@@ -34,7 +34,7 @@ from torch_aot.torch_errors import explain, summary
 from torch_aot.upstream import pytree
 
 # Names are members of structs, and no struct has a member of its own name.
-_TAKEN = {"input": "Inputs", "output": "Outputs Buffers"}
+_TAKEN = {"input": "Inputs InputShapes", "output": "Outputs Buffers OutputShapes"}
 
 
 def export(

@@ -50,19 +50,14 @@ struct DLPackType {
 template <typename T>
 constexpr DLPackType DLPackTypeOf() {
   using Element = std::remove_const_t<T>;
-  constexpr std::uint8_t kBits = sizeof(T) * 8;
-  if constexpr (std::is_same_v<Element, bool>)
-    return {6, kBits};
-  else if constexpr (std::is_same_v<Element, bfloat16>)
-    return {4, kBits};
-  else if constexpr (std::is_same_v<Element, float16>)
-    return {2, kBits};
-  else if constexpr (std::is_floating_point_v<Element>)
-    return {2, kBits};
-  else if constexpr (std::is_unsigned_v<Element>)
-    return {1, kBits};
-  else
-    return {0, kBits};
+  constexpr bool kFloat =
+      std::is_floating_point_v<Element> || std::is_same_v<Element, float16>;
+  constexpr std::uint8_t kCode = std::is_same_v<Element, bool>       ? 6
+                                 : std::is_same_v<Element, bfloat16> ? 4
+                                 : kFloat                            ? 2
+                                 : std::is_unsigned_v<Element>       ? 1
+                                                                     : 0;
+  return {kCode, sizeof(T) * 8};
 }
 
 // "float32", "complex64", "type code 9 of 8 bits x 4 lanes".

@@ -54,9 +54,10 @@ class Model {
     abi.device = options.device;
     abi.allocator = options.allocator;
     std::optional<internal::WeightsArgument> weights;
-    if (options.weights.has_value())
+    if (options.weights.has_value()) {
       abi.weights = weights.emplace(*options.weights).abi();
-    // Before there is an instance, as it may throw.
+    }
+    // Before there is an instance that would be lost if there were no memory for it.
     auto again =
         api->stateful != 0 ? std::make_unique<CreateOptions>(options) : nullptr;
     RTorchModel* model = nullptr;

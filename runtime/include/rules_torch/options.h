@@ -107,7 +107,7 @@ struct CreateOptions {
   std::optional<Weights> weights;
 
   // For outputs that no buffer was given for; null: aligned_alloc. Must outlive the
-  // model and all its outputs.
+  // model; what frees its tensors must outlive them.
   const RTorchAllocator* allocator = nullptr;
 };
 

@@ -7,6 +7,8 @@
 #ifndef RULES_TORCH_SIGNATURE_H_
 #define RULES_TORCH_SIGNATURE_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -20,6 +22,16 @@ template <typename Named>
 int Find(const Named* specs, std::int32_t count, std::string_view name) {
   for (std::int32_t i = 0; i < count; ++i) {
     if (name == specs[i].name) return i;
+  }
+  return -1;
+}
+
+// The same for the names that the generated classes have.
+template <std::size_t kCount>
+constexpr int Find(const std::array<std::string_view, kCount>& names,
+                   std::string_view name) {
+  for (std::size_t i = 0; i < kCount; ++i) {
+    if (name == names[i]) return static_cast<int>(i);
   }
   return -1;
 }

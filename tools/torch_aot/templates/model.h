@@ -5,10 +5,13 @@
 #ifndef $GUARD$
 #define $GUARD$
 
+#include <array>
 #include <cstdint>
+#include <string_view>
 #include <utility>
 
 #include "rules_torch/model.h"
+#include "rules_torch/signature.h"
 
 extern "C" const RTorchModelApi* $ID$_api(void);
 
@@ -27,6 +30,11 @@ $OPEN_NAMESPACES$
 // Errors are returned: a wrong size or a null pointer is
 // RTORCH_INVALID_ARGUMENT with a message that names the argument and both
 // shapes.
+//
+// Lifetime: outputs may outlive the instance and its library. dlclose of a
+// shared library that has this model is allowed when no instance is left.
+//
+// $FORK$
 class $CLASS$ {
  public:
   // Views of the caller's memory, only read, not kept after Run. One that is not
@@ -46,29 +54,82 @@ class $CLASS$ {
     $BUFFERS$
   };
 
-  // Makes an instance. Cheap: weights are used where they lie in the binary.
-  static ::rules_torch::StatusOr<$CLASS$> Create() {
+  // Makes an instance. Cheap: weights are used where they lie in the binary, or
+  // mapped from the file that `options` name.
+  static ::rules_torch::StatusOr<$CLASS$> Create(
+      const ::rules_torch::CreateOptions& options = {}) {
     ::rules_torch::StatusOr<::rules_torch::Model> model =
-        ::rules_torch::Model::Create(&Api());
-    if (!model.ok()) return model.status();
+        ::rules_torch::Model::Create(&Api(), options);
+    if (!model.ok()) return std::move(model).status();
     return $CLASS$(*std::move(model));
   }
 
   // Runs the model and allocates the outputs.
-  ::rules_torch::StatusOr<Outputs> Run(const Inputs& $ARGUMENT$) $CONST$ {
+  ::rules_torch::StatusOr<Outputs> Run(
+      const Inputs& $ARGUMENT$, const ::rules_torch::RunOptions& options = {}) $CONST$ {
     $DECLARE_IN$
     RTorchTensor out[$NUM_OUTPUTS$] = {};
-    ::rules_torch::Status status = model_.Run(in, $NUM_INPUTS$, out, $NUM_OUTPUTS$);
+    ::rules_torch::Status status =
+        model_.Run(in, $NUM_INPUTS$, out, $NUM_OUTPUTS$, options);
     if (!status.ok()) return status;
     return Outputs{$ADOPT_OUT$};
   }
 
   // Runs the model and writes the results into `buffers`, whose sizes must be
   // those of the results. On failure they may have been partly written.
-  ::rules_torch::Status Run(const Inputs& $ARGUMENT$, const Buffers& buffers) $CONST$ {
+  ::rules_torch::Status Run(
+      const Inputs& $ARGUMENT$, const Buffers& buffers,
+      const ::rules_torch::RunOptions& options = {}) $CONST$ {
     $DECLARE_IN$
     RTorchTensor out[] = {$BUFFERS_ABI$};
-    return model_.RunInto(in, $NUM_INPUTS$, out, $NUM_OUTPUTS$);
+    return model_.RunInto(in, $NUM_INPUTS$, out, $NUM_OUTPUTS$, options);
+  }
+
+  // $WARMUP$
+  ::rules_torch::Status Warmup(const ::rules_torch::RunOptions& options = {}) const {
+    return model_.Warmup(options);
+  }
+
+  // Replaces the weights of this instance, by those of a file with the same
+  // names, dtypes and sizes. Allowed beside runs, of which each sees the old ones
+  // or the new ones; returns when the last with the old ones has ended. On
+  // failure the instance is as before.
+  ::rules_torch::Status Swap(const ::rules_torch::Weights& weights) {
+    return model_.Swap(weights);
+  }
+
+  // The names, in the order of Inputs and of Outputs.
+  static constexpr std::array<std::string_view, $NUM_INPUTS$> kInputNames = {$INPUT_NAMES$};
+  static constexpr std::array<std::string_view, $NUM_OUTPUTS$> kOutputNames = {$OUTPUT_NAMES$};
+
+  // The index of an input with that name; -1 where there is none.
+  static constexpr int FindInput(std::string_view name) {
+    return ::rules_torch::internal::Find(kInputNames, name);
+  }
+
+  // The sizes of each input.
+  struct InputShapes {
+    $INPUT_SHAPES$
+  };
+
+  // The least and the greatest sizes; INT64_MAX: unbounded.
+  static constexpr InputShapes kMinSizes = {$MIN_SIZES$};
+  static constexpr InputShapes kMaxSizes = {$MAX_SIZES$};
+
+  // Values of the dynamic sizes.
+  struct Symbols {
+    $SYMBOLS$
+  };
+
+  // The sizes of each output.
+  struct OutputShapes {
+    $OUTPUT_SHAPES$
+  };
+
+  // The sizes that outputs have for these dynamic sizes, whose ranges are not
+  // checked; -1 where only a run can tell.
+  static constexpr OutputShapes OutputSizes(const Symbols& $SYMBOLS_ARGUMENT$) {
+    return {$OUTPUT_SIZES$};
   }
 
   // The instruction set in use, of those above: "x86-64-v3".
