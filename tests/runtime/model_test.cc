@@ -96,17 +96,6 @@ TEST_F(ModelTest, MoveAssignmentDestroysTheOldInstance) {
   api_.release(&output_);
 }
 
-TEST_F(ModelTest, AnotherAbiVersionIsRejected) {
-  RTorchModelApi other = api_;
-  other.abi_version = 7;
-  // Nothing else of the table may be trusted then.
-  other.create = nullptr;
-  const StatusOr<Model> model = Model::Create(&other);
-  ASSERT_FALSE(model.ok());
-  EXPECT_EQ(model.status().code(), RTORCH_INVALID_ARGUMENT);
-  EXPECT_EQ(model.status().message(),
-            "the model's ABI version is 7, this program's is 3");
-}
 
 TEST_F(ModelTest, ReleaseClearsTheOutput) {
   const StatusOr<Model> model = Model::Create(&api_);

@@ -3,10 +3,12 @@
 import dataclasses
 
 import pytest
+import torch
 
 from torch_aot import cc
 from torch_aot.codegen import Generated, Variant
 from torch_aot.signature import Dim, Signature, TensorSpec
+from torch_aot.weights_file import pack
 
 BATCH = Dim("batch", 1, 64, "batch")
 TOKENS = Dim("2*seq + 1", 3, None, "seq", 2, 1)
@@ -41,8 +43,13 @@ MODELS = {
                 for isa in ("x86-64-v4", "x86-64-v3")
             },
             threads=0,
-            weights=bytes(1234567),
-            mutated=(),
+            weights=pack(
+                [
+                    ("embedding.weight", torch.zeros(100, 16), False),
+                    ("head.weight", torch.zeros(16, 16).T, False),
+                ]
+            ),
+            model_digest="0123",
             fallback_operators=("aten.nonzero.default",),
             num_outputs=3,
             outputs=(0, 2),
@@ -62,8 +69,13 @@ MODELS = {
                 "x86-64-v3": Variant("counter_v3", "// The graph.", "// The kernels.")
             },
             threads=4,
-            weights=bytes(64),
-            mutated=("count", "seen.last"),
+            weights=pack(
+                [
+                    ("count", torch.tensor(0), True),
+                    ("seen.last", torch.zeros(16, dtype=torch.bool), True),
+                ]
+            ),
+            model_digest="4567",
             fallback_operators=(),
             num_outputs=1,
             outputs=(0,),
