@@ -78,7 +78,7 @@ def _torch_model_test_impl(ctx):
     model = codegen.model
     cases = ctx.actions.declare_file(ctx.label.name + ".cases")
     args = ctx.actions.args()
-    add_entry_point(args, model, cases)
+    add_entry_point(args, model)
     args.add(model.signature, format = "--signature=%s")
     args.add(cases, format = "--out=%s")
     args.add(ctx.attr.cases, format = "--cases=%s")

@@ -9,6 +9,7 @@ load("//rules:toolchains.bzl", "TRITON_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:cc.bzl", "archive", "configure_cc")
 load("//rules/private:cc_triton_library.bzl", "compile_kernels")
+load("//rules/private:configuration.bzl", "helper_attributes")
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
 load("//rules/private:names.bzl", "label_text", "model_id")
 
@@ -27,6 +28,7 @@ def _triton_candidates_impl(ctx):
     architectures = [name for name in codegen.architectures if not name.startswith("compute_")]
     compiled = compile_kernels(
         ctx,
+        label = ctx.label,
         kernels = codegen.kernels,
         architectures = architectures,
         triton = codegen.triton,
@@ -122,16 +124,14 @@ def triton_tuner(name, library, tags = [], **kwargs):
         not compile every candidate.
       **kwargs: more of `cc_binary`'s attributes, such as `visibility`.
     """
-    tags = tags + ["manual"]
     _triton_candidates(
         name = name + _CANDIDATES,
         library = library,
-        tags = tags,
-        visibility = ["//visibility:private"],
+        **helper_attributes(kwargs | {"tags": tags})
     )
     cc_binary(
         name = name,
-        tags = tags,
+        tags = tags + ["manual"],
         deps = [":" + name + _CANDIDATES],
         **kwargs
     )

@@ -19,7 +19,7 @@ _ActionOutputsInfo = provider(
     fields = {"files": "depset of Files."},
 )
 
-_EDGES = ["deps", "kernels", "library", "model", "srcs"]
+_EDGES = ["codegen", "deps", "kernels", "library", "model", "srcs"]
 
 def _outputs_aspect_impl(target, ctx):
     own = [
