@@ -78,7 +78,7 @@ def compile_kernels(ctx, *, label, kernels, architectures, triton, tuning, line_
 def _triton_codegen_impl(ctx):
     label = helped(ctx, _CODEGEN)
     architectures = ctx.attr.architectures or ctx.attr._architectures[BuildSettingInfo].value
-    triton = ctx.attr.library[TritonInfo]
+    triton = ctx.attr.triton_library[TritonInfo]
     compiled = compile_kernels(
         ctx,
         label = label,
@@ -134,7 +134,7 @@ def _triton_codegen_impl(ctx):
 _triton_codegen = rule(
     implementation = _triton_codegen_impl,
     attrs = {
-        "library": attr.label(mandatory = True, providers = [TritonInfo]),
+        "triton_library": attr.label(mandatory = True, providers = [TritonInfo]),
         "kernels": attr.string_list(allow_empty = False, mandatory = True),
         "architectures": attr.string_list(),
         "tuning": attr.label(allow_single_file = [".json"]),
@@ -223,7 +223,7 @@ _cc_triton_library = rule(
     toolchains = use_cc_toolchain(),
 )
 
-def cc_triton_library(name, library, kernels, architectures = [], tuning = None, namespace = "", **kwargs):
+def cc_triton_library(name, triton_library, kernels, architectures = [], tuning = None, namespace = "", **kwargs):
     """Compiles Triton kernels into a C++ library that launches them.
 
     ```starlark
@@ -235,7 +235,7 @@ def cc_triton_library(name, library, kernels, architectures = [], tuning = None,
             constexprs = {"BLOCK": 1024},
             when = "columns <= BLOCK",
         )],
-        library = ":softmax_py",
+        triton_library = ":softmax_py",
     )
     ```
 
@@ -259,7 +259,7 @@ def cc_triton_library(name, library, kernels, architectures = [], tuning = None,
 
     Args:
       name: string.
-      library: label; the `triton_library` that holds the kernels.
+      triton_library: label; the `triton_library` that holds the kernels.
       kernels: list of strings; what to compile: calls of `triton_kernel`.
       architectures: list of strings; GPU architectures: `sm_90` for a cubin, `compute_80`
         for PTX that the driver compiles for newer devices when it loads it, `gfx942` for
@@ -276,7 +276,7 @@ def cc_triton_library(name, library, kernels, architectures = [], tuning = None,
         name = name + _CODEGEN,
         architectures = architectures,
         kernels = kernels,
-        library = library,
+        triton_library = triton_library,
         namespace = namespace,
         tuning = tuning,
         **helper_attributes(kwargs)

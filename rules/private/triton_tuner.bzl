@@ -17,10 +17,10 @@ load("//rules/private:names.bzl", "label_text", "model_id")
 _CANDIDATES = "_candidates"
 
 def _triton_candidates_impl(ctx):
-    codegen = ctx.attr.library[TritonCodegenInfo]
+    codegen = ctx.attr.kernel_library[TritonCodegenInfo]
     if not codegen.tuning:
         fail("{} has no 'tuning': give it the table that is to be written, at first with {{}} in it".format(
-            label_text(ctx.attr.library.label),
+            label_text(ctx.attr.kernel_library.label),
         ))
     id = model_id(ctx.label)
 
@@ -87,7 +87,7 @@ def _triton_candidates_impl(ctx):
 _triton_candidates = rule(
     implementation = _triton_candidates_impl,
     attrs = {
-        "library": attr.label(mandatory = True, providers = [TritonCodegenInfo]),
+        "kernel_library": attr.label(mandatory = True, providers = [TritonCodegenInfo]),
         "_program": attr.label(default = "//runtime/tuning:tune", providers = [CcInfo]),
         "_seam": attr.label(default = "//runtime:kernel_seam", providers = [CcInfo]),
     } | EMBED_ATTRS | TOOL_ATTRS,
@@ -96,13 +96,13 @@ _triton_candidates = rule(
     toolchains = [TRITON_TOOLCHAIN_TYPE] + use_cc_toolchain(),
 )
 
-def triton_tuner(name, library, tags = [], **kwargs):
+def triton_tuner(name, kernel_library, tags = [], **kwargs):
     """Makes a program that chooses configurations on a GPU, and writes them to the table.
 
     ```starlark
     triton_tuner(
         name = "tune_matmul",
-        library = ":matmul",
+        kernel_library = ":matmul",
     )
     ```
 
@@ -119,14 +119,14 @@ def triton_tuner(name, library, tags = [], **kwargs):
 
     Args:
       name: string.
-      library: label; a `cc_triton_library` with a `tuning` table.
+      kernel_library: label; a `cc_triton_library` with a `tuning` table.
       tags: list of strings; as of any rule. `manual` is added: a wildcard should
         not compile every candidate.
       **kwargs: more of `cc_binary`'s attributes, such as `visibility`.
     """
     _triton_candidates(
         name = name + _CANDIDATES,
-        library = library,
+        kernel_library = kernel_library,
         **helper_attributes(kwargs | {"tags": tags})
     )
     cc_binary(

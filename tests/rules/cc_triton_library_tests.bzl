@@ -358,21 +358,21 @@ def cc_triton_library_test_suite(name):
         name = "named_kernels",
         architectures = ["sm_86", "compute_75"],
         kernels = kernels,
-        library = ":kernels_py",
+        triton_library = ":kernels_py",
         namespace = "acme::gpu",
         tags = ["manual"],
     )
     cc_triton_library(
         name = "namespace_of_a_keyword",
         kernels = kernels,
-        library = ":kernels_py",
+        triton_library = ":kernels_py",
         namespace = "gpu::export",
         tags = ["manual"],
     )
     cc_triton_library(
         name = "library_of_no_kernels",
         kernels = kernels,
-        library = ":no_kernels",
+        triton_library = ":no_kernels",
         tags = ["manual"],
     )
     suite(name, {
