@@ -20,8 +20,8 @@ TOOL_ENV = {
 }
 
 # Of what an action is told, only paths of Files have a configuration in them: with
-# --experimental_output_paths=strip one result does for -c opt and -c dbg. Bazel 7 maps a
-# worker's program as well, to a path where it is not.
+# --experimental_output_paths=strip one result does for several. Bazel 7 maps a worker's
+# program as well, to a path where it is not.
 _PROCESS = {"supports-path-mapping": "1"}
 
 # See tools/torch_aot/worker.py.

@@ -18,6 +18,7 @@ load(
     "failure_test",
     "linked",
     "names",
+    "once_test",
     "optimisation",
     "own_inputs",
     "suite",
@@ -212,7 +213,7 @@ def _codegen_arguments_impl(ctx):
         "--class=Library",
         "--namespace=tests::rules",
         "--include=tests/rules/library.h",
-        "--out={}/tests/rules/library.h".format(analysistest.target_bin_dir_path(env)),
+        "--out={}/tests/rules/library_codegen/library.h".format(analysistest.target_bin_dir_path(env)),
     ]:
         assert_contains(env, argv, flag)
     return analysistest.end(env)
@@ -244,6 +245,35 @@ _codegen_full_trace_test = analysistest.make(
     config_settings = {FULL_TRACE: True},
 )
 
+def _codegen_variants_impl(ctx):
+    """One action for all instruction sets, the one to prefer first."""
+    env = analysistest.begin(ctx)
+    argv = action_of(env, "TorchCodegen").argv
+    asserts.equals(env, ["x86-64-v4", "x86-64-v3"], [
+        arg.removeprefix("--isa=")
+        for arg in argv
+        if arg.startswith("--isa=")
+    ])
+    return analysistest.end(env)
+
+_codegen_variants_test = analysistest.make(_codegen_variants_impl)
+
+_codegen_once_test = once_test("library_codegen")
+
+def _links_impl(ctx):
+    """What was generated lies where the library's other outputs do, whatever the build."""
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    bin = analysistest.target_bin_dir_path(env)
+    asserts.true(env, "-dbg" in bin, bin)
+    codegen = target[TorchCodegenInfo]
+    for file in [codegen.header, codegen.weights, codegen.manifest] + codegen.sources:
+        asserts.equals(env, "{}/tests/rules/{}".format(bin, file.basename), file.path)
+    asserts.true(env, "-fastbuild" in codegen.model.program.path, codegen.model.program.path)
+    return analysistest.end(env)
+
+_links_test = analysistest.make(_links_impl, config_settings = {COMPILATION_MODE: "dbg"})
+
 # ---- Instruction sets.
 
 def _isa_test(isas, flags, config_settings = {}):
@@ -255,9 +285,9 @@ def _isa_test(isas, flags, config_settings = {}):
 
     def impl(ctx):
         env = analysistest.begin(ctx)
-        argv = action_of(env, "TorchCodegen").argv
-        asserts.equals(env, isas, [arg.removeprefix("--isa=") for arg in argv if arg.startswith("--isa=")])
-        name = analysistest.target_under_test(env).label.name
+        target = analysistest.target_under_test(env)
+        asserts.equals(env, isas, target[TorchCodegenInfo].isas)
+        name = target.label.name
         for isa in isas:
             for action in compile_actions(env, "{}.{}.kernels.cc".format(name, isa)):
                 assert_contains(env, action.argv, "-fno-lto")
@@ -515,14 +545,16 @@ def cc_torch_library_test_suite(name):
         tags = ["manual"],
     )
     suite(name, {
-        "cc_torch_library_class_of_a_keyword_test": (_class_of_a_keyword_test, ":class_of_a_keyword"),
-        "cc_torch_library_class_of_a_member_test": (_class_of_a_member_test, ":run"),
-        "cc_torch_library_codegen_arguments_test": (_codegen_arguments_test, ":library"),
-        "cc_torch_library_codegen_environment_test": (_codegen_environment_test, ":library"),
-        "cc_torch_library_codegen_full_trace_test": (_codegen_full_trace_test, ":library"),
-        "cc_torch_library_codegen_inputs_test": (_codegen_inputs_test, ":library"),
-        "cc_torch_library_codegen_names_test": (_codegen_names_test, ":named"),
-        "cc_torch_library_codegen_outputs_test": (_codegen_outputs_test, ":library"),
+        "cc_torch_library_class_of_a_keyword_test": (_class_of_a_keyword_test, ":class_of_a_keyword_codegen"),
+        "cc_torch_library_class_of_a_member_test": (_class_of_a_member_test, ":run_codegen"),
+        "cc_torch_library_codegen_arguments_test": (_codegen_arguments_test, ":library_codegen"),
+        "cc_torch_library_codegen_environment_test": (_codegen_environment_test, ":library_codegen"),
+        "cc_torch_library_codegen_full_trace_test": (_codegen_full_trace_test, ":library_codegen"),
+        "cc_torch_library_codegen_inputs_test": (_codegen_inputs_test, ":library_codegen"),
+        "cc_torch_library_codegen_names_test": (_codegen_names_test, ":named_codegen"),
+        "cc_torch_library_codegen_once_test": (_codegen_once_test, ":library_codegen"),
+        "cc_torch_library_codegen_outputs_test": (_codegen_outputs_test, ":library_codegen"),
+        "cc_torch_library_codegen_variants_test": (_codegen_variants_test, ":v4_library_codegen"),
         "cc_torch_library_debuggable_in_dbg_test": (_debuggable_in_dbg_test, ":library"),
         "cc_torch_library_default_outputs_test": (_default_outputs_test, ":library"),
         "cc_torch_library_features_test": (_features_test, ":asan_library"),
@@ -531,9 +563,10 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_isas_by_default_test": (_isas_by_default_test, ":library"),
         "cc_torch_library_isas_by_flag_test": (_isas_by_flag_test, ":library"),
         "cc_torch_library_linked_statically_test": (_linked_statically_test, ":library"),
+        "cc_torch_library_links_test": (_links_test, ":library"),
         "cc_torch_library_links_the_runtime_test": (_links_the_runtime_test, ":library"),
-        "cc_torch_library_namespace_of_a_macro_test": (_namespace_of_a_macro_test, ":namespace_of_a_macro"),
-        "cc_torch_library_not_a_model_test": (_not_a_model_test, ":library_of_no_model"),
+        "cc_torch_library_namespace_of_a_macro_test": (_namespace_of_a_macro_test, ":namespace_of_a_macro_codegen"),
+        "cc_torch_library_not_a_model_test": (_not_a_model_test, ":library_of_no_model_codegen"),
         "cc_torch_library_one_copy_of_weights_test": (_one_copy_of_weights_test, ":v4_library"),
         "cc_torch_library_optimised_in_fastbuild_test": (_optimised_in_fastbuild_test, ":library"),
         "cc_torch_library_optimised_in_opt_test": (_optimised_in_opt_test, ":library"),
@@ -543,11 +576,11 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_public_headers_test": (_public_headers_test, ":library"),
         "cc_torch_library_rounds_as_eager_test": (_rounds_as_eager_test, ":library"),
         "cc_torch_library_symbols_test": (_symbols_test, ":library"),
-        "cc_torch_library_threads_by_attribute_test": (_threads_by_attribute_test, ":v4_library"),
-        "cc_torch_library_threads_by_default_test": (_threads_by_default_test, ":library"),
-        "cc_torch_library_threads_by_flag_test": (_threads_by_flag_test, ":library"),
+        "cc_torch_library_threads_by_attribute_test": (_threads_by_attribute_test, ":v4_library_codegen"),
+        "cc_torch_library_threads_by_default_test": (_threads_by_default_test, ":library_codegen"),
+        "cc_torch_library_threads_by_flag_test": (_threads_by_flag_test, ":library_codegen"),
         "cc_torch_library_torch_stays_private_test": (_torch_stays_private_test, ":library"),
-        "cc_torch_library_unknown_isa_test": (_unknown_isa_test, ":library"),
+        "cc_torch_library_unknown_isa_test": (_unknown_isa_test, ":library_codegen"),
         "cc_torch_library_weak_symbols_test": (_weak_symbols_test, ":v4_library"),
         "cc_torch_library_weights_input_test": (_weights_input_test, ":library"),
     })

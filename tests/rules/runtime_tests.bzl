@@ -1,7 +1,7 @@
 """How the runtime, which every model and kernel links, is compiled."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
-load(":util.bzl", "COMPILATION_MODE", "actions_of", "assert_contains", "optimisation")
+load(":util.bzl", "COMPILATION_MODE", "COPT", "actions_of", "assert_contains", "optimisation")
 
 def _optimised_impl(ctx):
     """A call of a model that a plain build made is as cheap as any."""
@@ -28,7 +28,7 @@ _users_choice_in_opt_test = analysistest.make(
     _users_choice_impl,
     config_settings = {
         COMPILATION_MODE: "opt",
-        "//command_line_option:copt": ["-Os"],
+        COPT: ["-Os"],
     },
 )
 

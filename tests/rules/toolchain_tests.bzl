@@ -116,16 +116,26 @@ _other_compiler_exports_test = analysistest.make(
 )
 
 def _other_compiler_generates_impl(ctx):
-    """Another compiler generates code; the runtime stays who it was."""
+    """Another compiler generates code."""
     env = analysistest.begin(ctx)
     executable = action_of(env, "TorchCodegen").argv[0]
     asserts.equals(env, "other_compiler", executable.split("/")[-1])
-    for action in compile_actions(env, "library.x86-64-v3.wrapper.cc"):
-        assert_lacks(env, action.argv, "OTHER_RUNTIME")
     return analysistest.end(env)
 
 _other_compiler_generates_test = analysistest.make(
     _other_compiler_generates_impl,
+    config_settings = _extra("other_compiler_toolchain"),
+)
+
+def _other_compiler_keeps_the_runtime_impl(ctx):
+    """With another compiler, the runtime stays what it was."""
+    env = analysistest.begin(ctx)
+    for action in compile_actions(env, "library.x86-64-v3.wrapper.cc"):
+        assert_lacks(env, action.argv, "OTHER_RUNTIME")
+    return analysistest.end(env)
+
+_other_compiler_keeps_the_runtime_test = analysistest.make(
+    _other_compiler_keeps_the_runtime_impl,
     config_settings = _extra("other_compiler_toolchain"),
 )
 
@@ -153,14 +163,24 @@ def _other_runtime_impl(ctx):
             if source != "library.model.cc":
                 assert_contains(env, action.argv, "-DOTHER_RUNTIME_BACKEND")
             assert_lacks(env, action.argv, "site-packages/torch")
-    executable = action_of(env, "TorchCodegen").argv[1]
-    asserts.equals(env, "compile_model", executable.split("/")[-1])
     defines = analysistest.target_under_test(env)[CcInfo].compilation_context.defines
     asserts.equals(env, ["OTHER_RUNTIME_INTERFACE"], defines.to_list())
     return analysistest.end(env)
 
 _other_runtime_test = analysistest.make(
     _other_runtime_impl,
+    config_settings = _extra("other_runtime_toolchain"),
+)
+
+def _other_runtime_keeps_the_compiler_impl(ctx):
+    """With another runtime it is still our compiler that generates code."""
+    env = analysistest.begin(ctx)
+    executable = action_of(env, "TorchCodegen").argv[1]
+    asserts.equals(env, "compile_model", executable.split("/")[-1])
+    return analysistest.end(env)
+
+_other_runtime_keeps_the_compiler_test = analysistest.make(
+    _other_runtime_keeps_the_compiler_impl,
     config_settings = _extra("other_runtime_toolchain"),
 )
 
@@ -224,8 +244,10 @@ def toolchain_test_suite(name):
     suite(name, {
         "toolchain_compiler_test": (_compiler_test, ":other_torch_compiler"),
         "toolchain_other_compiler_exports_test": (_other_compiler_exports_test, ":model"),
-        "toolchain_other_compiler_generates_test": (_other_compiler_generates_test, ":library"),
+        "toolchain_other_compiler_generates_test": (_other_compiler_generates_test, ":library_codegen"),
         "toolchain_other_compiler_is_the_reference_test": (_other_compiler_is_the_reference_test, ":model_is_right"),
+        "toolchain_other_compiler_keeps_the_runtime_test": (_other_compiler_keeps_the_runtime_test, ":library"),
+        "toolchain_other_runtime_keeps_the_compiler_test": (_other_runtime_keeps_the_compiler_test, ":library_codegen"),
         "toolchain_other_runtime_linked_test": (_other_runtime_linked_test, ":library"),
         "toolchain_other_runtime_test": (_other_runtime_test, ":library"),
         "toolchain_our_compiler_reads_no_cpp_test": (_our_compiler_reads_no_cpp_test, "//tools:compile_model"),
