@@ -48,7 +48,7 @@ def failure_test(message, config_settings = {}):
     return analysistest.make(impl, config_settings = config_settings, expect_failure = True)
 
 def once_test(target):
-    """Makes a test that a target makes the same files for -c dbg and sanitizers as ever.
+    """Makes a test that a target makes the same files for -c dbg and sanitizers as for -c opt.
 
     Args:
       target: string; the name of a target in //tests/rules, also to be the target
@@ -62,14 +62,19 @@ def once_test(target):
         env = analysistest.begin(ctx)
         asserts.equals(
             env,
-            [file.path for file in ctx.attr.plain[DefaultInfo].files.to_list()],
+            [file.path for file in ctx.attr.optimised[0][DefaultInfo].files.to_list()],
             [file.path for file in analysistest.target_under_test(env)[DefaultInfo].files.to_list()],
         )
         return analysistest.end(env)
 
     return analysistest.make(
         impl,
-        attrs = {"plain": attr.label(default = Label("//tests/rules:" + target))},
+        attrs = {
+            "optimised": attr.label(
+                cfg = analysis_test_transition(settings = {COMPILATION_MODE: "opt"}),
+                default = Label("//tests/rules:" + target),
+            ),
+        },
         config_settings = {
             COMPILATION_MODE: "dbg",
             COPT: ["-g1"],
