@@ -851,6 +851,22 @@ def test_errors_in_graphs_name_the_line_behind_the_node():
     assert explained.what == "ZeroDivisionError: division by zero"
 
 
+def test_the_line_is_shown_where_its_file_is_not():
+    """The code generator is given the exported program alone."""
+    graph = torch.fx.Graph()
+    node = graph.call_function(torch.relu, (graph.placeholder("x"),))
+    node.meta["stack_trace"] = (
+        'File "models/gone.py", line 30, in <lambda>\n    f = lambda x: g(x)\n'
+        '  File "models/gone.py", line 12, in g\n    return torch.relu(x)'
+    )
+    error = errors.error_at("no", frames=errors.frames_of_node(node))
+    assert str(error).splitlines() == [
+        "models/gone.py:12: error: no",
+        "  12 | return torch.relu(x)",
+        "  called from models/gone.py:30: f = lambda x: g(x)",
+    ]
+
+
 def test_errors_of_ours_within_others_are_found():
     ours = errors.UserError("no", where="models/net.py:3")
     try:

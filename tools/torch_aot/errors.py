@@ -46,11 +46,13 @@ class Frame:
         path: As the interpreter knows it.
         line: From 1.
         function: What the line is in; may be empty.
+        text: The line itself, as the graph of an exported program keeps it; may be empty.
     """
 
     path: str
     line: int
     function: str = ""
+    text: str = dataclasses.field(default="", compare=False)
 
     @property
     def where(self) -> str:
@@ -59,8 +61,8 @@ class Frame:
 
     @property
     def code(self) -> str:
-        """The source line, if the file can be read."""
-        return _source_line(self.path, self.line)
+        """The source line, if it is kept or the file can be read."""
+        return self.text or _source_line(self.path, self.line)
 
 
 class UserError(Exception):
@@ -87,7 +89,8 @@ class UserError(Exception):
         lines = _wrap(prefix + self.what)
         path, _, line = self.where.rpartition(":")
         if line.isdigit():
-            code = _source_line(path, int(line))
+            kept = (frame.text for frame in self.stack if frame.where == self.where)
+            code = next(kept, "") or _source_line(path, int(line))
             lines += [_clip(f"  {line} | {code}")] if code else []
         lines += [_clip(line) for line in self._other_frames()]
         if self.fix:
@@ -275,9 +278,12 @@ def _node_frames(frame: types.FrameType) -> Iterator[Frame]:
 def frames_of_node(node: Any) -> list[Frame]:
     """The frames of the code that made a torch.fx.Node, outermost first."""
     found = re.findall(
-        r'File "([^"]+)", line (\d+)(?:, in (\w+))?', node.meta.get("stack_trace") or ""
+        r'File "([^"]+)", line (\d+)(?:, in ([\w<>]+))?(?:\n {4}(\S.*))?',
+        node.meta.get("stack_trace") or "",
     )
-    return [Frame(path, int(line), function) for path, line, function in found]
+    return [
+        Frame(path, int(line), function, text) for path, line, function, text in found
+    ]
 
 
 def error_at(
@@ -608,7 +614,7 @@ def _explain_data_dependence(
     kind = None
     if frame is not None and frame.where == where:
         kind, line = _statement(frame)
-        moved = dataclasses.replace(frame, line=line)
+        moved = Frame(frame.path, line, frame.function)
         stack = [moved if other == frame else other for other in stack]
         where = moved.where
     what, fix = _DATA_DEPENDENCE[kind]
