@@ -29,7 +29,7 @@ TorchCodegenInfo = provider(
         "kernels": "dict of strings to Files: by instruction set, the C++ source of its kernels.",
         "sources": "list of Files: all C++ sources.",
         "weights": "File: the constants, embedded as they are.",
-        "manifest": "File: label, class, ISAs, signature and runtime operators, as JSON.",
+        "manifest": "File: label, class, ISAs, signature, runtime operators, and the model's operators and lines by kernel, as JSON.",
     },
 )
 

@@ -49,6 +49,9 @@ The code is compiled by the C++ toolchain of the target, with its flags. Kernels
 are optimised (`-O3`) in every compilation mode but `dbg`, because plain builds
 of vector code are unusably slow.
 
+The manifest's `kernels` has the model's operators and lines of each function that a run
+calls, by the name that `perf` shows.
+
 With several `isas` the library has the kernels once for each, and the weights once.
 `Create` takes the best that the CPU has; the environment variable `RTORCH_ISA` names
 the highest that may be taken, and the class's `isa()` says which was.

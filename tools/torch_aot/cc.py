@@ -8,7 +8,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from torch_aot import cpp
+from torch_aot import cpp, provenance
 from torch_aot import signature as sig
 from torch_aot.codegen import Generated
 
@@ -261,7 +261,7 @@ def wrapper_source(
     variant = generated.variants[isa]
     mutated = ", ".join(f'"{name}"' for name in generated.mutated)
     outputs = ", ".join(map(str, generated.outputs))
-    return f"""\
+    before = f"""\
 {_banner(target, signature, isa)}
 
 // Whatever torch's headers and the code below define is this variant's own: models
@@ -269,8 +269,8 @@ def wrapper_source(
 #define aot_inductor {variant.name}_aot_inductor
 
 // ---- AOTInductor's code.
-{variant.wrapper.strip()}
-
+"""
+    after = f"""
 // ---- What the model's table refers to.
 #include "runtime/internal/aoti_backend.h"
 
@@ -288,14 +288,15 @@ const rules_torch::internal::Backend {variant.name}_backend =
         {generated.num_outputs}, kOutputs, kMutable, {generated.threads}>::Table();
 }}  // extern "C"
 """
+    return before + provenance.text(variant.wrapper) + after
 
 
 def kernels_source(
     target: Target, signature: sig.Signature, generated: Generated, isa: str
 ) -> str:
     """Renders the C++ source of the kernels for one instruction set."""
-    kernels = generated.variants[isa].kernels.strip()
-    return f"{_banner(target, signature, isa)}\n\n{kernels}\n"
+    kernels = provenance.text(generated.variants[isa].kernels)
+    return f"{_banner(target, signature, isa)}\n\n{kernels}"
 
 
 def _banner(target: Target, signature: sig.Signature, isa: str) -> str:
@@ -396,5 +397,9 @@ def manifest(target: Target, signature: sig.Signature, generated: Generated) -> 
         "weights_size": len(generated.weights),
         "mutable_constants": generated.mutated,
         "runtime_operators": generated.fallback_operators,
+        "kernels": [
+            {"name": kernel.name, **dataclasses.asdict(kernel.origin)}
+            for kernel in generated.kernels
+        ],
     }
     return json.dumps(data, indent=2) + "\n"

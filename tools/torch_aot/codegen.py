@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from torch_aot import isa as isa_lib
-from torch_aot import kernel_checks, upstream
+from torch_aot import kernel_checks, provenance, upstream
 from torch_aot import signature as sig
 from torch_aot.errors import (
     UserError,
@@ -43,11 +43,13 @@ class Variant:
         wrapper: C++ that runs the graph; defines AOTInductor's class
             torch::aot_inductor::AOTInductorModel.
         kernels: C++ of the kernels that the wrapper calls.
+        called: The kernels and operators' shims that the wrapper calls, by name.
     """
 
     name: str
-    wrapper: str
-    kernels: str
+    wrapper: tuple[provenance.Section, ...]
+    kernels: tuple[provenance.Section, ...]
+    called: tuple[provenance.Kernel, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,12 @@ class Generated:
     fallback_operators: tuple[str, ...]
     num_outputs: int
     outputs: tuple[int, ...]
+
+    @property
+    def kernels(self) -> tuple[provenance.Kernel, ...]:
+        """Where all that the variants call comes from; shims are the same for all."""
+        called = (each for variant in self.variants.values() for each in variant.called)
+        return tuple({kernel.name: kernel for kernel in called}.values())
 
 
 class _Stop(Exception):
@@ -132,6 +140,7 @@ def _generate(
     source = signature.source
     name = f"{name}_{re.sub('[^a-z0-9]', '_', isa)}"
     args, kwargs = program.example_inputs
+    recorder = provenance.Recorder()
 
     def intercept(
         cls: type,
@@ -145,9 +154,9 @@ def _generate(
         _reject_mutated_inputs(graph, source)
         _reject_undeclared_symbols(graph, wrapper_code, source)
         outputs = _match(graph, signature)
-        raise _Stop(
-            _collect(graph, wrapper_code, kernel_code, name, isa, threads, outputs)
-        )
+        wrapper, kernels, called = recorder.sections(graph, wrapper_code, kernel_code)
+        variant = _variant(name, wrapper, kernels, called)
+        raise _Stop(_collect(graph, isa, variant, threads, outputs))
 
     # Inductor writes caches; nothing of them is kept or shared.
     with (
@@ -155,6 +164,7 @@ def _generate(
         _environment(TORCHINDUCTOR_CACHE_DIR=cache),
         upstream.mended(
             *kernel_checks.patches(),
+            *recorder.patches(),
             *upstream.vector_isa(isa_lib.ISAS[isa]),
             upstream.code_compiler(intercept),
         ),
@@ -236,32 +246,50 @@ def _match(graph: Any, signature: sig.Signature) -> tuple[int, ...]:
     return places
 
 
-def _collect(
-    graph: Any,
-    wrapper: str,
-    kernels: str,
+def _variant(
     name: str,
-    isa: str,
-    threads: int,
-    outputs: tuple[int, ...],
-) -> Generated:
+    wrapper: Sequence[provenance.Section],
+    kernels: Sequence[provenance.Section],
+    called: Sequence[provenance.Kernel],
+) -> Variant:
     # Kernels are `extern "C"`, with names that other models use too.
-    names = set(re.findall(r'extern "C"\s+void\s+(\w+)\(', wrapper + kernels))
+    code = "".join(section.code for section in (*wrapper, *kernels))
+    names = set(re.findall(r'extern "C"\s+void\s+(\w+)\(', code))
     pattern = re.compile(r"\b(" + "|".join(sorted(names) or ["(?!)"]) + r")\b")
 
     def rename(source: str) -> str:
         return pattern.sub(rf"{name}_\1", source)
 
-    # It would write a copy of model.h with a class of another name beside the
-    # wrapper; our namespace tells the classes apart.
-    wrapper = re.sub(
-        r'^#include "[^"]*\.h"\n',
-        "#include <torch/csrc/inductor/aoti_runtime/model.h>\n",
-        wrapper,
-        flags=re.MULTILINE,
-    ).replace(f"AOTInductorModel{name}", "AOTInductorModel")
+    def rename_class(source: str) -> str:
+        # It would write a copy of model.h with a class of another name beside the
+        # wrapper; our namespace tells the classes apart.
+        return re.sub(
+            r'^#include "[^"]*\.h"\n',
+            "#include <torch/csrc/inductor/aoti_runtime/model.h>\n",
+            source,
+            flags=re.MULTILINE,
+        ).replace(f"AOTInductorModel{name}", "AOTInductorModel")
+
+    return Variant(
+        name,
+        tuple(
+            provenance.Section(rename_class(rename(section.code)), section.origin)
+            for section in wrapper
+        ),
+        tuple(
+            provenance.Section(rename(section.code), section.origin)
+            for section in kernels
+        ),
+        tuple(
+            provenance.Kernel(rename(kernel.name), kernel.origin) for kernel in called
+        ),
+    )
+
+
+def _collect(
+    graph: Any, isa: str, variant: Variant, threads: int, outputs: tuple[int, ...]
+) -> Generated:
     constants = [key for key in graph.constants if key not in graph.folded_constants]
-    variant = Variant(name, rename(wrapper), rename(kernels))
     return Generated(
         variants={isa: variant},
         threads=threads,
@@ -270,7 +298,9 @@ def _collect(
         ),
         mutated=tuple(sorted(graph.mutated_buffers & set(constants))),
         fallback_operators=tuple(
-            sorted(set(re.findall(r"\baoti_torch_cpu_(\w+)\(", wrapper)))
+            kernel.name.removeprefix(provenance.SHIM)
+            for kernel in variant.called
+            if kernel.name.startswith(provenance.SHIM)
         ),
         num_outputs=len(graph.graph_outputs),
         outputs=outputs,
@@ -330,8 +360,7 @@ def _call_of(operator: str, lowered: torch.fx.GraphModule) -> torch.fx.Node | No
     target = operator.replace("::", ".")
     calls = [
         node
-        for module in lowered.modules()
-        for node in getattr(getattr(module, "graph", None), "nodes", ())
+        for node in provenance.all_nodes(lowered)
         if str(node.target) in (target, f"{target}.default")
     ]
     return next(filter(_lacking_dtype, calls), calls[0] if calls else None)

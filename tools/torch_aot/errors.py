@@ -286,6 +286,14 @@ def frames_of_node(node: Any) -> list[Frame]:
     ]
 
 
+def operator_of_node(node: Any) -> str:
+    """The operator that a torch.fx.Node is of, before decomposition: "aten.relu"."""
+    operator = node.meta.get("original_aten") or node.target
+    if hasattr(operator, "overloadpacket"):
+        return str(operator.overloadpacket)
+    return getattr(operator, "__name__", str(operator))
+
+
 def error_at(
     what: str, *, frames: Iterable[Frame], where: str = "", fix: str = ""
 ) -> UserError:

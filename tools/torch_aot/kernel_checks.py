@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from torch_aot.errors import frames_of_node, innermost
+from torch_aot.errors import frames_of_node, innermost, operator_of_node
 from torch_aot.upstream import Patch, look_up
 
 _CPP = "torch._inductor.codegen.cpp:"
@@ -83,9 +83,7 @@ def _place(state: _State) -> str:
     """The operator and the line that a check is for, as a C++ string literal."""
     if state.origin is None:
         return _literal("unknown operator")
-    meta = state.origin.meta
-    operator = meta.get("original_aten") or state.origin.target
-    name = str(operator).removeprefix("aten.").partition(".")[0]
+    name = operator_of_node(state.origin).removeprefix("aten.")
     frame = innermost(frames_of_node(state.origin))
     return _literal(f"{name}, {frame.where}" if frame else name)
 
