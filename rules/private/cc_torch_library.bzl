@@ -49,8 +49,11 @@ The code is compiled by the C++ toolchain of the target, with its flags. Kernels
 are optimised (`-O3`) in every compilation mode but `dbg`, because plain builds
 of vector code are unusably slow.
 
-The manifest's `kernels` has the model's operators and lines of each function that a run
-calls, by the name that `perf` shows.
+What the C++ compiler reports of generated code names the model's lines, as in
+`models/mlp.x86-64-v3.kernels.cc, models/mlp.py: x = torch.relu(x):12:5: error: ...`, and
+so does what profilers read from debug information. In the mode `dbg` it does not:
+debuggers show the generated files. The manifest's `kernels` has the operators and lines
+of each function that a run calls, by the name that `perf` shows.
 
 With several `isas` the library has the kernels once for each, and the weights once.
 `Create` takes the best that the CPU has; the environment variable `RTORCH_ISA` names

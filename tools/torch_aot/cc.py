@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import posixpath
 import re
 import textwrap
 from collections.abc import Sequence
@@ -288,15 +289,27 @@ const rules_torch::internal::Backend {variant.name}_backend =
         {generated.num_outputs}, kOutputs, kMutable, {generated.threads}>::Table();
 }}  // extern "C"
 """
-    return before + provenance.text(variant.wrapper) + after
+    plain = provenance.Section
+    return provenance.render(
+        [plain(before), *variant.wrapper, plain(after)],
+        _file(target, isa, "wrapper"),
+    )
 
 
 def kernels_source(
     target: Target, signature: sig.Signature, generated: Generated, isa: str
 ) -> str:
     """Renders the C++ source of the kernels for one instruction set."""
-    kernels = provenance.text(generated.variants[isa].kernels)
-    return f"{_banner(target, signature, isa)}\n\n{kernels}"
+    banner = provenance.Section(f"{_banner(target, signature, isa)}\n\n")
+    return provenance.render(
+        [banner, *generated.variants[isa].kernels], _file(target, isa, "kernels")
+    )
+
+
+def _file(target: Target, isa: str, kind: str) -> str:
+    """What messages call a generated source: "models/resnet.x86-64-v3.wrapper.cc"."""
+    path = posixpath.splitext(target.header)[0] or target.id
+    return f"{path}.{isa}.{kind}.cc"
 
 
 def _banner(target: Target, signature: sig.Signature, isa: str) -> str:

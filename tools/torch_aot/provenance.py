@@ -2,7 +2,8 @@
 
 Inductor fuses the nodes of the model's graph into kernels and knows, for each node of
 its schedule, which ones it was made of. Here it notes that with the code that it
-writes; the result is a map of kernels, for profilers.
+writes. The result has two forms: a map of kernels for profilers, and #line directives
+in the source, so that what the C++ compiler reports names a line of the model.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 
+from torch_aot import cpp
 from torch_aot.errors import (
     frames_of_node,
     innermost,
@@ -24,6 +26,9 @@ from torch_aot.errors import (
 from torch_aot.upstream import HigherOrderOperator, OpOverload, Patch, look_up
 
 SHIM = "aoti_torch_cpu_"  # starts the names of the operators' shims
+
+_MAX_TEXTS = 3  # lines of the model that a directive has
+_MAX_TEXT = 80  # characters of each
 
 _KERNEL = r'(?m)(^extern "C"\s+void\s+(\w+)\([\s\S]*?^\}\n)'
 
@@ -57,6 +62,17 @@ class Origin:
     operators: tuple[str, ...] = ()
     lines: tuple[Line, ...] = ()
 
+    def __str__(self) -> str:
+        """`models/mlp.py: x = self.relu(x)`; the operators where no line is known.
+
+        It has no line numbers: code that moves in its file is the same code.
+        """
+        by_file = (
+            f"{file}: {_some(line.code or '?' for line in lines)}"
+            for file, lines in itertools.groupby(self.lines, lambda line: line.file)
+        )
+        return "; ".join(by_file) or ", ".join(self.operators[:_MAX_TEXTS])
+
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
@@ -84,9 +100,30 @@ class Section:
     origin: Origin = Origin()
 
 
-def text(sections: Iterable[Section]) -> str:
-    """Joins sections."""
-    return "".join(section.code for section in sections)
+def render(sections: Iterable[Section], file: str) -> str:
+    """Joins sections, with directives that name the model's lines.
+
+    A debugger looks for the file that is named: in debug builds, without NDEBUG,
+    there are none.
+
+    Args:
+        sections: All of a C++ source.
+        file: How messages are to call it.
+    """
+    parts = []
+    line = 1
+    before = ""
+    for section in sections:
+        origin = str(section.origin)
+        if origin != before:
+            place = cpp.literal(f"{file}, {origin}") if origin else "__BASE_FILE__"
+            # It says the number of the line that follows it.
+            parts.append(f"#ifdef NDEBUG\n#line {line + 2} {place}\n#endif\n")
+            line += 3
+        parts.append(section.code)
+        line += section.code.count("\n")
+        before = origin
+    return "".join(parts)
 
 
 class Recorder:
@@ -98,7 +135,7 @@ class Recorder:
 
     def patches(self) -> tuple[Patch, ...]:
         """The patches for the code generation."""
-        reason = "profilers name the model's lines"
+        reason = "the C++ compiler and profilers name the model's lines"
         return tuple(
             Patch(f"torch._inductor.{name}", replace, reason)
             for name, replace in (
@@ -258,3 +295,13 @@ def _stripped(sections: Iterable[Section]) -> list[Section]:
         kept[0] = Section(kept[0].code.lstrip(), kept[0].origin)
         kept[-1] = Section(f"{kept[-1].code.rstrip()}\n", kept[-1].origin)
     return kept
+
+
+def _some(texts: Iterable[str]) -> str:
+    """The first few of some texts, shortened."""
+    shown = [
+        text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
+        for text in dict.fromkeys(texts)
+    ]
+    more = ["…"] if len(shown) > _MAX_TEXTS else []
+    return "; ".join(shown[:_MAX_TEXTS] + more)
