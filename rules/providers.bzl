@@ -31,7 +31,7 @@ TorchCodegenInfo = provider(
         "weights": "File: the parameters and buffers, as `.safetensors`, in the kernels' layout.",
         "weights_fingerprint": "File: a digest of the weights, as text.",
         "embeds_weights": "bool: whether the library has the weights in it, or `Create` is given the file.",
-        "manifest": "File: label, class, ISAs, signature and runtime operators, as JSON.",
+        "manifest": "File: label, class, ISAs, signature, runtime operators, and the model's operators and lines by kernel, as JSON.",
     },
 )
 

@@ -290,6 +290,12 @@ def cc_torch_library(
     would be unusably slow, and a call would cost several times as much; `-c dbg` optimises
     neither.
 
+    What the C++ compiler reports of generated code names the model's lines, as in
+    `models/mlp.x86-64-v3.kernels.cc, models/mlp.py: x = torch.relu(x):12:5: error: ...`,
+    and so does what profilers read from debug information. In the mode `dbg` it does not:
+    debuggers show the generated files. The manifest's `kernels` has the operators and
+    lines of each function that a run calls, by the name that `perf` shows.
+
     With several `isas` the library has the kernels once for each, and the weights once.
     `Create` takes the best that the CPU has; the environment variable `RTORCH_ISA` names
     the highest that may be taken, and the class's `isa()` says which was.

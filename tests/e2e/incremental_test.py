@@ -69,6 +69,13 @@ class IncrementalTest(unittest.TestCase):
                 [], [name for name in ran if name.startswith(("Torch", "Triton"))]
             )
 
+    def test_lines_that_move_in_the_model_compile_nothing(self) -> None:
+        self.workspace.build(_TARGET)  # whatever ran before
+        self.workspace.edit("models/tiny.py", "class Mlp(", "# A comment.\nclass Mlp(")
+        ran = self._count(self.workspace.build(_TARGET))
+        print("moved lines in the model:", dict(ran))
+        self.assertEqual({"TorchExport": 1, "TorchCodegen": 1}, dict(ran))
+
     def test_another_isa_exports_nothing(self) -> None:
         spawns = self.workspace.build(
             _TARGET, flags=["--@rules_torch//rules:isas=x86-64-v2"]

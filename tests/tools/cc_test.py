@@ -7,6 +7,7 @@ import torch
 
 from torch_aot import cc
 from torch_aot.codegen import Generated, Variant
+from torch_aot.provenance import Kernel, Line, Origin, Section
 from torch_aot.signature import Dim, Signature, TensorSpec
 from torch_aot.weights_file import pack
 
@@ -14,6 +15,9 @@ BATCH = Dim("batch", 1, 64, "batch")
 TOKENS = Dim("2*seq + 1", 3, None, "seq", 2, 1)
 WIDTH = Dim("16", 16, 16)
 UNKNOWN = Dim("?", 0, 64, known=False)
+ORIGIN = Origin(
+    ("aten.relu",), (Line("models/tagger.py", 12, "forward", "x = torch.relu(x)"),)
+)
 
 MODELS = {
     # Names and symbols, an output that no input's size gives, several variants.
@@ -37,8 +41,12 @@ MODELS = {
             variants={
                 isa: Variant(
                     f"models_tagger_{isa[-2:]}",
-                    "\n#include <array>\n\n// The graph.\n",
-                    "// The kernels.\n",
+                    (
+                        Section("\n#include <array>\n\n"),
+                        Section("// The graph.\n", ORIGIN),
+                    ),
+                    (Section("// The kernels.\n", ORIGIN),),
+                    (Kernel("cpp_fused_relu_0", ORIGIN),),
                 )
                 for isa in ("x86-64-v4", "x86-64-v3")
             },
@@ -66,7 +74,12 @@ MODELS = {
         ),
         Generated(
             variants={
-                "x86-64-v3": Variant("counter_v3", "// The graph.", "// The kernels.")
+                "x86-64-v3": Variant(
+                    "counter_v3",
+                    (Section("// The graph.\n"),),
+                    (Section("// The kernels.\n"),),
+                    (),
+                )
             },
             threads=4,
             weights=pack(

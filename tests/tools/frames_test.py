@@ -8,6 +8,7 @@ import torch
 from aot_common.errors import error_at
 from aot_common.frames import Frame, user_stack
 from torch_aot import torch_errors
+from torch_aot.frames import frames_of_node
 
 MODEL = Frame("models/net.py", 12, "forward")
 LAYERS = Frame("models/layers.py", 3, "__call__")
@@ -58,3 +59,19 @@ def test_errors_in_graphs_name_the_line_behind_the_node():
     explained = torch_errors.explain(caught.value, "models/net.py:net")
     assert explained.where == "models/net.py:12"
     assert explained.what == "ZeroDivisionError: division by zero"
+
+
+def test_the_line_is_shown_where_its_file_is_not():
+    """The code generator is given the exported program alone."""
+    graph = torch.fx.Graph()
+    node = graph.call_function(torch.relu, (graph.placeholder("x"),))
+    node.meta["stack_trace"] = (
+        'File "models/gone.py", line 30, in <lambda>\n    f = lambda x: g(x)\n'
+        '  File "models/gone.py", line 12, in g\n    return torch.relu(x)'
+    )
+    error = error_at("no", frames=frames_of_node(node))
+    assert str(error).splitlines() == [
+        "models/gone.py:12: error: no",
+        "  12 | return torch.relu(x)",
+        "  called from models/gone.py:30: f = lambda x: g(x)",
+    ]

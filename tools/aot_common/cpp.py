@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 
 def namespaces(namespace: str, id: str) -> tuple[str, str]:
     """Opens and closes the namespaces of one library's header and source.
@@ -18,3 +20,11 @@ def namespaces(namespace: str, id: str) -> tuple[str, str]:
     opening = "\n".join(f"{name} {{" for name in names)
     closing = "\n".join(f"}}  // {name}" for name in reversed(names))
     return opening, closing
+
+
+def literal(text: str) -> str:
+    """A C++ string literal; what is not printable becomes a blank."""
+    # JSON's escapes of control characters are not C++'s; it leaves `?` alone, and
+    # trigraphs are gone.
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return json.dumps(text, ensure_ascii=False)

@@ -38,7 +38,8 @@ class UserError(Exception):
         lines = _wrap(prefix + self.what)
         path, _, line = self.where.rpartition(":")
         if line.isdigit():
-            code = source_line(path, int(line))
+            kept = (frame.text for frame in self.stack if frame.where == self.where)
+            code = next(kept, "") or source_line(path, int(line))
             lines += [_clip(f"  {line} | {code}")] if code else []
         lines += [_clip(line) for line in self._other_frames()]
         if self.fix:

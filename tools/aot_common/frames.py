@@ -18,11 +18,13 @@ class Frame:
         path: As the interpreter knows it.
         line: From 1.
         function: What the line is in; may be empty.
+        text: The line itself, as the graph of an exported program keeps it; may be empty.
     """
 
     path: str
     line: int
     function: str = ""
+    text: str = dataclasses.field(default="", compare=False)
 
     @property
     def where(self) -> str:
@@ -31,8 +33,8 @@ class Frame:
 
     @property
     def code(self) -> str:
-        """The source line, if the file can be read."""
-        return source_line(self.path, self.line)
+        """The source line, if it is kept or the file can be read."""
+        return self.text or source_line(self.path, self.line)
 
 
 def source_lines(path: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import posixpath
 import re
 import textwrap
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import torch
 import aot_common
 from aot_common import cpp, cpp_names
 from aot_common.templates import Template
+from torch_aot import provenance
 from torch_aot import signature as sig
 from torch_aot.codegen import Generated
 from torch_aot.weights_file import WeightSpec
@@ -23,6 +25,7 @@ _WRAPPER = Template(__file__, "wrapper.cc")
 _KERNELS = Template(__file__, "kernels.cc")
 
 _INT64_MAX = "INT64_MAX"
+_BODY = "\0"  # where a frame has AOTInductor's code
 
 _DECLARE_WEIGHTS = """\
 // Defined by embed.S.
@@ -145,7 +148,7 @@ def model_source(target: Target, signature: sig.Signature, generated: Generated)
             "RTorchSymbol",
             "kSymbols",
             [
-                f"{_text(name)}, {low}, {_INT64_MAX if high is None else high}"
+                f"{cpp.literal(name)}, {low}, {_INT64_MAX if high is None else high}"
                 for name, (low, high) in signature.symbols.items()
             ],
         ),
@@ -173,30 +176,41 @@ def wrapper_source(
 ) -> str:
     """Renders the C++ source that runs the graph with kernels for one instruction set."""
     variant = generated.variants[isa]
-    return _WRAPPER.render(
+    frame = _WRAPPER.render(
+        WRAPPER=_BODY,
         SOURCE=signature.source,
         LABEL=target.label,
         ISA=isa,
         VARIANT=variant.name,
-        WRAPPER=variant.wrapper.strip(),
         OUTPUTS=", ".join(map(str, generated.outputs)),
         NUM_OUTPUTS=len(generated.outputs),
         NUM_INPUTS=len(signature.inputs),
         NUM_HANDLES=generated.num_outputs,
         THREADS=generated.threads,
     )
+    return _in_frame(frame, variant.wrapper, _file(target, isa, "wrapper"))
 
 
 def kernels_source(
     target: Target, signature: sig.Signature, generated: Generated, isa: str
 ) -> str:
     """Renders the C++ source of the kernels for one instruction set."""
-    return _KERNELS.render(
-        SOURCE=signature.source,
-        LABEL=target.label,
-        ISA=isa,
-        KERNELS=generated.variants[isa].kernels.strip(),
+    frame = _KERNELS.render(
+        SOURCE=signature.source, LABEL=target.label, ISA=isa, KERNELS=_BODY
     )
+    kernels = generated.variants[isa].kernels
+    return _in_frame(frame, kernels, _file(target, isa, "kernels"))
+
+
+def _in_frame(frame: str, body: Sequence[provenance.Section], file: str) -> str:
+    before, after = map(provenance.Section, frame.split(_BODY))
+    return provenance.render([before, *body, after], file)
+
+
+def _file(target: Target, isa: str, kind: str) -> str:
+    """What messages call a generated source: "models/resnet.x86-64-v3.wrapper.cc"."""
+    path = posixpath.splitext(target.header)[0] or target.id
+    return f"{path}.{isa}.{kind}.cc"
 
 
 def _fields(start: str, specs: Sequence[sig.TensorSpec]) -> str:
@@ -258,7 +272,7 @@ def _specs(kind: str, specs: Sequence[sig.TensorSpec], symbols: list[str]) -> st
         dims = ", ".join(_dim(dim, symbols) for dim in spec.dims)
         lines.append(f"constexpr RTorchDim k{kind}{i}Dims[] = {{{dims}}};")
     rows = [
-        f"{_text(spec.name)}, {_text(spec.type)}, {sig.DTYPES[spec.dtype][0]}, "
+        f"{cpp.literal(spec.name)}, {cpp.literal(spec.type)}, {sig.DTYPES[spec.dtype][0]}, "
         f"{len(spec.dims)}, {f'k{kind}{i}Dims' if spec.dims else 'nullptr'}, {{}}"
         for i, spec in enumerate(specs)
     ]
@@ -277,7 +291,7 @@ def _weights(specs: Sequence[WeightSpec]) -> str:
                 text = ", ".join(map(str, numbers))
                 lines.append(f"constexpr std::int64_t {names[-1]}[] = {{{text}}};")
         rows.append(
-            f"{_text(spec.name)}, {spec.dtype_value}, {len(spec.sizes)}, "
+            f"{cpp.literal(spec.name)}, {spec.dtype_value}, {len(spec.sizes)}, "
             f"{', '.join(names)}, {spec.offset}u, {spec.bytes}u, "
             f"{int(spec.is_mutable)}, 0"
         )
@@ -290,11 +304,6 @@ def _array(type_: str, name: str, rows: Sequence[str]) -> str:
         return f"constexpr const {type_}* {name} = nullptr;"
     text = ",\n    ".join(f"{{{row}}}" for row in rows)
     return f"constexpr {type_} {name}[] = {{\n    {text}}};"
-
-
-def _text(text: str) -> str:
-    """A string literal of C++."""
-    return json.dumps(text)
 
 
 def _dim(dim: sig.Dim, symbols: list[str]) -> str:
@@ -392,5 +401,9 @@ def manifest(target: Target, signature: sig.Signature, generated: Generated) -> 
         "weights_fingerprint": generated.weights.fingerprint,
         "mutable_constants": generated.mutated,
         "runtime_operators": generated.fallback_operators,
+        "kernels": [
+            {"name": kernel.name, **dataclasses.asdict(kernel.origin)}
+            for kernel in generated.kernels
+        ],
     }
     return json.dumps(data, indent=2) + "\n"

@@ -22,7 +22,7 @@ import torch
 from aot_common import isa as isa_lib
 from aot_common.errors import UserError, error_at
 from aot_common.frames import chain
-from torch_aot import kernel_checks, upstream, weights_file
+from torch_aot import kernel_checks, provenance, upstream, weights_file
 from torch_aot import signature as sig
 from torch_aot.frames import frames_of_node
 from torch_aot.torch_errors import explain
@@ -41,11 +41,13 @@ class Variant:
         wrapper: C++ that runs the graph; defines AOTInductor's class
             torch::aot_inductor::AOTInductorModel.
         kernels: C++ of the kernels that the wrapper calls.
+        called: The kernels and operators' shims that the wrapper calls, by name.
     """
 
     name: str
-    wrapper: str
-    kernels: str
+    wrapper: tuple[provenance.Section, ...]
+    kernels: tuple[provenance.Section, ...]
+    called: tuple[provenance.Kernel, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,12 @@ class Generated:
     def mutated(self) -> tuple[str, ...]:
         """Names of the weights that a run changes."""
         return tuple(spec.name for spec in self.weights.specs if spec.is_mutable)
+
+    @property
+    def kernels(self) -> tuple[provenance.Kernel, ...]:
+        """Where all that the variants call comes from; shims are the same for all."""
+        called = (each for variant in self.variants.values() for each in variant.called)
+        return tuple({kernel.name: kernel for kernel in called}.values())
 
 
 class _Stop(Exception):
@@ -135,6 +143,7 @@ def _generate(
     name = f"{name}_{re.sub('[^a-z0-9]', '_', isa)}"
     args, kwargs = program.example_inputs
     digest = _digest(program, signature)
+    recorder = provenance.Recorder()
 
     def intercept(
         cls: type,
@@ -147,15 +156,17 @@ def _generate(
         _reject_missing_operators(serialized_extern_kernel_nodes, graph, source)
         _reject_mutated_inputs(graph, source)
         _reject_undeclared_symbols(graph, wrapper_code, source)
-        variant = _variant(wrapper_code, kernel_code, name)
+        wrapper, kernels, called = recorder.sections(graph, wrapper_code, kernel_code)
         raise _Stop(
             Generated(
-                variants={isa: variant},
+                variants={isa: _variant(name, wrapper, kernels, called)},
                 threads=threads,
                 weights=_weights(graph, source),
                 model_digest=digest,
                 fallback_operators=tuple(
-                    sorted(set(re.findall(r"\baoti_torch_cpu_(\w+)\(", wrapper_code)))
+                    kernel.name.removeprefix(provenance.SHIM)
+                    for kernel in called
+                    if kernel.name.startswith(provenance.SHIM)
                 ),
                 num_outputs=len(graph.graph_outputs),
                 outputs=_match(graph, signature),
@@ -168,6 +179,7 @@ def _generate(
         _environment(TORCHINDUCTOR_CACHE_DIR=cache),
         upstream.mended(
             *kernel_checks.patches(),
+            *recorder.patches(),
             *upstream.vector_isa(isa_lib.ISAS[isa]["vectors"]),
             upstream.code_compiler(intercept),
         ),
@@ -249,23 +261,44 @@ def _match(graph: Any, signature: sig.Signature) -> tuple[int, ...]:
     return places
 
 
-def _variant(wrapper: str, kernels: str, name: str) -> Variant:
+def _variant(
+    name: str,
+    wrapper: Sequence[provenance.Section],
+    kernels: Sequence[provenance.Section],
+    called: Sequence[provenance.Kernel],
+) -> Variant:
     # Kernels are `extern "C"`, with names that other models use too.
-    names = set(re.findall(r'extern "C"\s+void\s+(\w+)\(', wrapper + kernels))
+    code = "".join(section.code for section in (*wrapper, *kernels))
+    names = set(re.findall(r'extern "C"\s+void\s+(\w+)\(', code))
     pattern = re.compile(r"\b(" + "|".join(sorted(names) or ["(?!)"]) + r")\b")
 
     def rename(source: str) -> str:
         return pattern.sub(rf"{name}_\1", source)
 
-    # It would write a copy of model.h with a class of another name beside the
-    # wrapper; our namespace tells the classes apart.
-    wrapper = re.sub(
-        r'^#include "[^"]*\.h"\n',
-        "#include <torch/csrc/inductor/aoti_runtime/model.h>\n",
-        wrapper,
-        flags=re.MULTILINE,
-    ).replace(f"AOTInductorModel{name}", "AOTInductorModel")
-    return Variant(name, rename(wrapper), rename(kernels))
+    def rename_class(source: str) -> str:
+        # It would write a copy of model.h with a class of another name beside the
+        # wrapper; our namespace tells the classes apart.
+        return re.sub(
+            r'^#include "[^"]*\.h"\n',
+            "#include <torch/csrc/inductor/aoti_runtime/model.h>\n",
+            source,
+            flags=re.MULTILINE,
+        ).replace(f"AOTInductorModel{name}", "AOTInductorModel")
+
+    return Variant(
+        name,
+        tuple(
+            provenance.Section(rename_class(rename(section.code)), section.origin)
+            for section in wrapper
+        ),
+        tuple(
+            provenance.Section(rename(section.code), section.origin)
+            for section in kernels
+        ),
+        tuple(
+            provenance.Kernel(rename(kernel.name), kernel.origin) for kernel in called
+        ),
+    )
 
 
 def _weights(graph: Any, source: str) -> WeightsFile:
@@ -338,8 +371,7 @@ def _call_of(operator: str, lowered: torch.fx.GraphModule) -> torch.fx.Node | No
     target = operator.replace("::", ".")
     calls = [
         node
-        for module in lowered.modules()
-        for node in getattr(getattr(module, "graph", None), "nodes", ())
+        for node in provenance.all_nodes(lowered)
         if str(node.target) in (target, f"{target}.default")
     ]
     return next(filter(_lacking_dtype, calls), calls[0] if calls else None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import re
 from collections.abc import Sequence
 
@@ -77,7 +76,7 @@ def explain(error: BaseException, stack: Sequence[Frame], where: str) -> UserErr
     kind = None
     if frame is not None:
         kind, line = blame.statement(frame, _DATA_DEPENDENCE)
-        moved = dataclasses.replace(frame, line=line)
+        moved = Frame(frame.path, line, frame.function)
         stack = [moved if other == frame else other for other in stack]
     what, fix = _DATA_DEPENDENCE[kind]
     if kind is None and frame is not None and blame.assigns_element(frame):

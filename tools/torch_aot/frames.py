@@ -45,6 +45,17 @@ def _node_frames(frame: types.FrameType) -> Iterator[Frame]:
 def frames_of_node(node: Any) -> list[Frame]:
     """The frames of the code that made a torch.fx.Node, outermost first."""
     found = re.findall(
-        r'File "([^"]+)", line (\d+)(?:, in (\w+))?', node.meta.get("stack_trace") or ""
+        r'File "([^"]+)", line (\d+)(?:, in ([\w<>]+))?(?:\n {4}(\S.*))?',
+        node.meta.get("stack_trace") or "",
     )
-    return [Frame(path, int(line), function) for path, line, function in found]
+    return [
+        Frame(path, int(line), function, text) for path, line, function, text in found
+    ]
+
+
+def operator_of_node(node: Any) -> str:
+    """The operator that a torch.fx.Node is of, before decomposition: "aten.relu"."""
+    operator = node.meta.get("original_aten") or node.target
+    if hasattr(operator, "overloadpacket"):
+        return str(operator.overloadpacket)
+    return getattr(operator, "__name__", str(operator))

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 
+from aot_common import cpp
 from aot_common.frames import innermost
-from torch_aot.frames import frames_of_node
+from torch_aot.frames import frames_of_node, operator_of_node
 from torch_aot.upstream import Patch, look_up
 
 _CPP = "torch._inductor.codegen.cpp:"
@@ -83,24 +83,15 @@ def _set(state: _State, **values: Any) -> Iterator[None]:
 def _place(state: _State) -> str:
     """The operator and the line that a check is for, as a C++ string literal."""
     if state.origin is None:
-        return _literal("unknown operator")
-    meta = state.origin.meta
-    operator = meta.get("original_aten") or state.origin.target
-    name = str(operator).removeprefix("aten.").partition(".")[0]
+        return cpp.literal("unknown operator")
+    name = operator_of_node(state.origin).removeprefix("aten.")
     frame = innermost(frames_of_node(state.origin))
-    return _literal(f"{name}, {frame.where}" if frame else name)
+    return cpp.literal(f"{name}, {frame.where}" if frame else name)
 
 
 def _virtualized() -> Any:
     """What Inductor is at: the node that it lowers, the kernel that it writes."""
     return look_up("torch._inductor.virtualized:V")
-
-
-def _literal(text: str) -> str:
-    # JSON's escapes of control characters are not C++'s; it leaves `?` alone, and
-    # trigraphs are gone.
-    text = "".join(c if c.isprintable() else " " for c in text)
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _follow_origins(state: _State) -> tuple[Patch, ...]:
@@ -291,7 +282,7 @@ def _check_indices(state: _State) -> tuple[Patch, ...]:
         def device_assert_async(self: Any, cond: Any, msg: str) -> None:
             state.checking.add(self)
             self.compute.writeline(
-                f"{_NAMESPACE}CheckAssertion({cond}, {_literal(msg)}, {_place(state)});"
+                f"{_NAMESPACE}CheckAssertion({cond}, {cpp.literal(msg)}, {_place(state)});"
             )
 
         return device_assert_async
@@ -380,7 +371,9 @@ def _check_size_divisor(original: Any) -> Any:
         self: Any, code: Any, divisor_str: str, op_name: str
     ) -> None:
         message = f"integer division by zero ({op_name} of sizes by {divisor_str})"
-        code.writeline(f"AOTI_RUNTIME_CHECK({divisor_str} != 0, {_literal(message)});")
+        code.writeline(
+            f"AOTI_RUNTIME_CHECK({divisor_str} != 0, {cpp.literal(message)});"
+        )
 
     return _codegen_assert_div_by_zero
 
