@@ -433,9 +433,23 @@ TEST(WeightsFileTest, BrokenHeaders) {
                       HasSubstr("not what its shape and dtype demand")))
         << shape << offsets;
   }
+  EXPECT_THAT(HeaderRefusal(tensor("\"F4\"", "[1]", "[4,0]"), "1234"),
+              HasSubstr("lies at bytes 4 to 0"));
   EXPECT_EQ(Refusal(RTORCH_DATA_LOSS, WeightsApi({}),
                     FileOf(tensor("\"F32\"", "[1]", "[4,8]"), "1234")),
             "is cut short: \"x\" ends at byte 8 of the data, which has 4");
+}
+
+TEST(WeightsFileTest, NothingBehindAHeaderIsRead) {
+  const std::string header =
+      R"({"\u00e9\ud83d\ude00":{"dtype":"F32","shape":[1],"data_offsets":[10,14]}})";
+  for (std::size_t size = 1; size < header.size(); ++size) {
+    std::string file(8, '\0');
+    file[0] = static_cast<char>(size);
+    EXPECT_THAT(
+        Refusal(RTORCH_INVALID_ARGUMENT, WeightsApi({}), file + header.substr(0, size)),
+        HasSubstr("its header is not one of a safetensors file"));
+  }
 }
 
 TEST(WeightsFileTest, NestingIsNotFollowed) {
