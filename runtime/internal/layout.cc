@@ -8,26 +8,42 @@
 namespace rules_torch::internal {
 namespace {
 
-// Calls act(from, to, bytes) for each run of bytes that lies in one piece in both,
-// until it returns false.
+// Calls act(from, to) for each piece of `layout.rank` dimensions, until it returns
+// false.
 template <typename From, typename To, typename Act>
-bool ForEachRun(From* from, To* to, const Layout& layout,
-                const std::int64_t* to_strides, std::size_t width, const Act& act) {
-  const Layout target = {layout.sizes, to_strides, layout.rank};
-  if (layout.rank == 0 || (IsRowMajor(layout) && IsRowMajor(target))) {
-    const auto count = static_cast<std::size_t>(NumElements(layout.sizes, layout.rank));
-    return count == 0 || act(from, to, count * width);
-  }
+bool ForEachPiece(From* from, To* to, const Layout& layout,
+                  const std::int64_t* to_strides, std::int64_t width, const Act& act) {
+  if (layout.rank == 0) return act(from, to);
   const Layout inner = {layout.sizes + 1, layout.strides + 1, layout.rank - 1};
-  const auto bytes = static_cast<std::int64_t>(width);
   for (std::int64_t i = 0; i < layout.sizes[0]; ++i) {
-    if (!ForEachRun(from + i * layout.strides[0] * bytes,
-                    to + i * to_strides[0] * bytes, inner, to_strides + 1, width,
-                    act)) {
+    if (!ForEachPiece(from + i * layout.strides[0] * width,
+                      to + i * to_strides[0] * width, inner, to_strides + 1, width,
+                      act)) {
       return false;
     }
   }
   return true;
+}
+
+// Calls act(from, to, bytes) for each piece of memory that both tensors have as it is.
+template <typename From, typename To, typename Act>
+bool ForEachRun(From* from, To* to, const Layout& layout,
+                const std::int64_t* to_strides, std::size_t width, const Act& act) {
+  // The last dimensions, as far as they are row-major in both.
+  Layout outer = layout;
+  std::int64_t run = 1;
+  while (outer.rank > 0) {
+    const std::int32_t last = outer.rank - 1;
+    const std::int64_t size = layout.sizes[last];
+    if (size != 1 && (layout.strides[last] != run || to_strides[last] != run)) break;
+    run *= size;
+    outer.rank = last;
+  }
+  const std::size_t bytes = static_cast<std::size_t>(run) * width;
+  return bytes == 0 ||
+         ForEachPiece(
+             from, to, outer, to_strides, static_cast<std::int64_t>(width),
+             [&](From* piece, To* target) { return act(piece, target, bytes); });
 }
 
 }  // namespace
