@@ -38,12 +38,18 @@ declares, to machine code for GPUs, on a builder that has none.
 load(
     "//rules:providers.bzl",
     _TorchCodegenInfo = "TorchCodegenInfo",
+    _TorchCompilerInfo = "TorchCompilerInfo",
     _TorchModelInfo = "TorchModelInfo",
     _TorchRuntimeInfo = "TorchRuntimeInfo",
     _TritonCodegenInfo = "TritonCodegenInfo",
     _TritonInfo = "TritonInfo",
 )
-load("//rules:toolchains.bzl", _torch_toolchain = "torch_toolchain", _triton_toolchain = "triton_toolchain")
+load(
+    "//rules:toolchains.bzl",
+    _torch_compiler_toolchain = "torch_compiler_toolchain",
+    _torch_runtime_toolchain = "torch_runtime_toolchain",
+    _triton_toolchain = "triton_toolchain",
+)
 load("//rules/private:cc_torch_library.bzl", _cc_torch_library = "cc_torch_library")
 load("//rules/private:cc_torch_shared_library.bzl", _cc_torch_shared_library = "cc_torch_shared_library")
 load("//rules/private:cc_triton_library.bzl", _cc_triton_library = "cc_triton_library")
@@ -58,7 +64,8 @@ torch_model = _torch_model
 cc_torch_library = _cc_torch_library
 cc_torch_shared_library = _cc_torch_shared_library
 torch_model_test = _torch_model_test
-torch_toolchain = _torch_toolchain
+torch_compiler_toolchain = _torch_compiler_toolchain
+torch_runtime_toolchain = _torch_runtime_toolchain
 triton_library = _triton_library
 cc_triton_library = _cc_triton_library
 triton_tuner = _triton_tuner
@@ -70,6 +77,7 @@ triton_kernel = _triton_kernel
 # Providers.
 TorchModelInfo = _TorchModelInfo
 TorchCodegenInfo = _TorchCodegenInfo
+TorchCompilerInfo = _TorchCompilerInfo
 TorchRuntimeInfo = _TorchRuntimeInfo
 TritonInfo = _TritonInfo
 TritonCodegenInfo = _TritonCodegenInfo

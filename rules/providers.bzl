@@ -28,13 +28,23 @@ TorchCodegenInfo = provider(
         "wrappers": "dict of strings to Files: by instruction set, the C++ source that runs the graph.",
         "kernels": "dict of strings to Files: by instruction set, the C++ source of its kernels.",
         "sources": "list of Files: all C++ sources.",
-        "weights": "File: the constants, embedded as they are.",
+        "weights": "File: the parameters and buffers, as `.safetensors`, in the kernels' layout.",
+        "weights_fingerprint": "File: a digest of the weights, as text.",
+        "embeds_weights": "bool: whether the library has the weights in it, or `Create` is given the file.",
         "manifest": "File: label, class, ISAs, signature and runtime operators, as JSON.",
     },
 )
 
+TorchCompilerInfo = provider(
+    doc = "What compiles models, or kernels: what `torch_compiler_toolchain` and `triton_toolchain` provide.",
+    fields = {
+        "program": "FilesToRunProvider: a program with the command line of `tools/compile_model.py`.",
+        "start_worker": "File: what starts `program` as a persistent worker. None: it is run for each action.",
+    },
+)
+
 TorchRuntimeInfo = provider(
-    doc = "A runtime that generated code calls: the target half of `torch_toolchain`.",
+    doc = "A runtime that generated code calls: what `torch_runtime_toolchain` provides.",
     fields = {
         "interface": "CcInfo: the public headers, and the code that all models share.",
         "backend": "CcInfo: the headers and libraries behind the seam, for generated code alone.",

@@ -1,48 +1,37 @@
-"""The toolchain: which torch exports and compiles models, and what they run on.
+"""The toolchains: which torch exports and compiles models, and what they run on.
 
-There are two toolchain types, since the halves run in different places:
-`//rules:compiler_toolchain_type` runs on the exec platform and holds the tool
-that exports and generates; `//rules:runtime_toolchain_type` is for the target
-platform and holds what generated code links. Kernels have a third,
-`//rules:triton_toolchain_type`: they are compiled by Triton, without torch, and
-run on the GPU's driver alone.
+They are two, since they are of different platforms. A `torch_compiler_toolchain`, of
+type `//rules:compiler_toolchain_type`, runs on the exec platform and holds the tool
+that exports and generates. A `torch_runtime_toolchain`, of type
+`//rules:runtime_toolchain_type`, is for the target platform and holds what generated
+code links. Kernels have a third, `triton_toolchain`, of type
+`//rules:triton_toolchain_type`: they are compiled by Triton, without torch, and run on
+the GPU's driver alone.
 """
 
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
-load("//rules:providers.bzl", "TorchRuntimeInfo")
+load("//rules:providers.bzl", "TorchCompilerInfo", "TorchRuntimeInfo")
 
 COMPILER_TOOLCHAIN_TYPE = Label("//rules:compiler_toolchain_type")
 RUNTIME_TOOLCHAIN_TYPE = Label("//rules:runtime_toolchain_type")
 TRITON_TOOLCHAIN_TYPE = Label("//rules:triton_toolchain_type")
 
-def _torch_toolchain_impl(ctx):
-    runtime = None
-    if bool(ctx.attr.interface) != bool(ctx.attr.backend):
-        fail("give both 'interface' and 'backend', or neither")
-    if ctx.attr.interface:
-        runtime = TorchRuntimeInfo(
-            interface = ctx.attr.interface[CcInfo],
-            backend = ctx.attr.backend[CcInfo],
-        )
-    if not runtime and not ctx.attr.compiler:
-        fail("give 'compiler', or 'interface' and 'backend'")
-    return [platform_common.ToolchainInfo(
-        compiler = ctx.attr.compiler[DefaultInfo].files_to_run if ctx.attr.compiler else None,
-        runtime = runtime,
+def _torch_compiler_toolchain_impl(ctx):
+    compiler = TorchCompilerInfo(
+        program = ctx.attr.compiler[DefaultInfo].files_to_run,
         start_worker = ctx.file._start_worker if ctx.attr.worker else None,
-        worker = ctx.attr.worker,
-    )]
+    )
+    return [platform_common.ToolchainInfo(compiler = compiler), compiler]
 
-torch_toolchain = rule(
-    implementation = _torch_toolchain_impl,
-    doc = """One half of a torch installation, or both.
+torch_compiler_toolchain = rule(
+    implementation = _torch_compiler_toolchain_impl,
+    doc = """A torch that exports models and generates their C++.
 
-To bring another torch, declare two of these and register them before
-rules_torch's own. The compiler has to be of the same torch version as the
-runtime's headers and libraries:
+To bring another torch, declare a compiler and a runtime, of the same torch version,
+and register them before rules_torch's own:
 
 ```starlark
-torch_toolchain(
+torch_compiler_toolchain(
     name = "my_compiler",
     compiler = ":my_compile_model",  # a py_binary of tools/compile_model.py
     worker = True,
@@ -54,7 +43,7 @@ toolchain(
     toolchain_type = "@rules_torch//rules:compiler_toolchain_type",
 )
 
-torch_toolchain(
+torch_runtime_toolchain(
     name = "my_runtime",
     interface = "@rules_torch//runtime",
     backend = ":my_libtorch",
@@ -73,15 +62,14 @@ Then, in WORKSPACE or MODULE.bazel:
 register_toolchains("//path/to:all")
 ```
 
-The `ToolchainInfo` has the fields `compiler` (FilesToRunProvider), `worker` (bool),
-`start_worker` (File; the program that starts `compiler` as a worker, None without one)
-and `runtime` (`TorchRuntimeInfo`); a half that is missing is None.
+The `ToolchainInfo` has the field `compiler`, a `TorchCompilerInfo`.
 """,
     attrs = {
         "compiler": attr.label(
             cfg = "exec",
-            doc = "The exec half: a binary with the command line of `tools/compile_model.py`.",
+            doc = "A binary with the command line of `tools/compile_model.py`.",
             executable = True,
+            mandatory = True,
         ),
         "worker": attr.bool(
             default = False,
@@ -90,29 +78,51 @@ and `runtime` (`TorchRuntimeInfo`); a half that is missing is None.
                   "Flags `--input` name what a request reads. Once it has started, the worker removes the " +
                   "file `$START_LOG`, which has its standard error until then, and goes on with descriptor 3.",
         ),
-        "interface": attr.label(
-            doc = "The target half: the headers that users' code includes, and the code that all models share.",
-            providers = [CcInfo],
-        ),
-        "backend": attr.label(
-            doc = "The target half: the headers that AOTInductor's code includes, and the libraries that it calls.",
-            providers = [CcInfo],
-        ),
         "_start_worker": attr.label(
             allow_single_file = True,
             cfg = "exec",
             default = "//tools:start_worker.sh",
         ),
     },
+    provides = [TorchCompilerInfo],
+)
+
+def _torch_runtime_toolchain_impl(ctx):
+    runtime = TorchRuntimeInfo(
+        interface = ctx.attr.interface[CcInfo],
+        backend = ctx.attr.backend[CcInfo],
+    )
+    return [platform_common.ToolchainInfo(runtime = runtime), runtime]
+
+torch_runtime_toolchain = rule(
+    implementation = _torch_runtime_toolchain_impl,
+    doc = """What compiled models run on: the C++ that generated code is compiled against and links.
+
+`torch_compiler_toolchain` has an example. The `ToolchainInfo` has the field `runtime`,
+a `TorchRuntimeInfo`.
+""",
+    attrs = {
+        "interface": attr.label(
+            doc = "The headers that users' code includes, and the code that all models share.",
+            mandatory = True,
+            providers = [CcInfo],
+        ),
+        "backend": attr.label(
+            doc = "The headers that AOTInductor's code includes, and the libraries that it calls.",
+            mandatory = True,
+            providers = [CcInfo],
+        ),
+    },
+    provides = [TorchRuntimeInfo],
 )
 
 def _triton_toolchain_impl(ctx):
-    return [platform_common.ToolchainInfo(
-        compiler = ctx.attr.compiler[DefaultInfo].files_to_run,
+    compiler = TorchCompilerInfo(
+        program = ctx.attr.compiler[DefaultInfo].files_to_run,
         # Without torch there is little to import; and actions without a worker are path-mapped.
         start_worker = None,
-        worker = False,
-    )]
+    )
+    return [platform_common.ToolchainInfo(compiler = compiler), compiler]
 
 triton_toolchain = rule(
     implementation = _triton_toolchain_impl,
@@ -134,7 +144,7 @@ toolchain(
 )
 ```
 
-The `ToolchainInfo` has the field `compiler` (FilesToRunProvider).
+The `ToolchainInfo` has the field `compiler`, a `TorchCompilerInfo`.
 """,
     attrs = {
         "compiler": attr.label(
@@ -144,4 +154,5 @@ The `ToolchainInfo` has the field `compiler` (FilesToRunProvider).
             mandatory = True,
         ),
     },
+    provides = [TorchCompilerInfo],
 )

@@ -32,11 +32,15 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+from aot_common import isa as isa_lib
 
 if TYPE_CHECKING:
     from torch_aot.signature import Signature
+
+_DEFAULT_ISA = isa_lib.DEFAULTS["x86_64"]
 
 
 def main(argv: list[str] | None = None, output_root: str = "") -> int:
@@ -55,7 +59,7 @@ def main(argv: list[str] | None = None, output_root: str = "") -> int:
         return worker.serve(main)
     args = _parser(output_root).parse_args(argv)
     sys.path[:0] = args.import_path
-    from torch_aot.errors import UserError
+    from aot_common.errors import UserError
 
     try:
         with contextlib.nullcontext() if args.full_trace else args.quiet():
@@ -87,19 +91,19 @@ def _codegen(args: argparse.Namespace) -> None:
 
     signature = _read_signature(args.signature)
     target = cc.Target(
-        args.label, args.id, args.class_name, args.namespace, args.include
+        args.label, args.id, args.class_name, args.namespace, args.include, args.weights
     )
     generated = codegen.generate(
         lambda: export.load(args.program),
         name=args.id,
-        isas=[*dict.fromkeys(args.isa or ["x86-64-v3"])],
+        isas=[*dict.fromkeys(args.isa or [_DEFAULT_ISA])],
         threads=args.threads,
         signature=signature,
     )
     outputs = {
         ".h": cc.header(target, signature, generated),
         ".model.cc": cc.model_source(target, signature, generated),
-        ".weights.bin": generated.weights,
+        ".weights.fingerprint": generated.weights.fingerprint,
         ".manifest.json": cc.manifest(target, signature, generated),
     }
     for isa in generated.variants:
@@ -110,6 +114,7 @@ def _codegen(args: argparse.Namespace) -> None:
             outputs[f".{isa}.{kind}.cc"] = render(target, signature, generated, isa)
     for suffix, content in outputs.items():
         _write(_beside(args.out, suffix), content)
+    _write(_beside(args.out, ".weights.safetensors"), generated.weights.write)
 
 
 def _reference(args: argparse.Namespace) -> None:
@@ -185,7 +190,7 @@ def _prefixes(paths: list[str]) -> list[str]:
 
 
 def _read_signature(path: str) -> Signature:
-    from torch_aot.errors import UserError
+    from aot_common.errors import UserError
     from torch_aot.signature import Signature
 
     with open(path, encoding="utf-8") as file:
@@ -207,13 +212,15 @@ def _load(args: argparse.Namespace) -> tuple:
     return entry, entry.load(args.weights, args.seed)
 
 
-def _write(path: str, content: str | bytes) -> None:
-    """Writes a file whole or not at all."""
+def _write(path: str, content: str | bytes | Callable[[BinaryIO], None]) -> None:
+    """Writes a file whole or not at all: what it is given, or what that writes."""
     temporary = f"{path}.partial"
-    mode, encoding = ("wb", None) if isinstance(content, bytes) else ("w", "utf-8")
     try:
-        with open(temporary, mode, encoding=encoding) as file:
-            file.write(content)
+        with open(temporary, "wb") as file:
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode() if isinstance(content, str) else content)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -226,7 +233,7 @@ def _quiet() -> Iterator[None]:
     """Keeps a build's log to what the user can act on."""
     import torch._logging
 
-    from torch_aot.errors import chain
+    from aot_common.frames import chain
 
     if "TORCH_LOGS" not in os.environ:
         torch._logging.set_logs(all=logging.CRITICAL)
@@ -324,9 +331,9 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
     added.add_argument(
         "--isa",
         action="append",
-        choices=("x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4-amx", "aarch64"),
+        choices=isa_lib.ISAS,
         help="instruction set to generate for, the one to prefer first; may be "
-        "repeated [x86-64-v3]",
+        f"repeated [{_DEFAULT_ISA}]",
     )
     added.add_argument(
         "--threads",
@@ -334,6 +341,12 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
         type=lambda text: 0 if text == "openmp" else int(text),
         metavar="openmp|N",
         help="threads of a call [openmp: as many as there are where it runs]",
+    )
+    added.add_argument(
+        "--weights",
+        default="embedded",
+        choices=("embedded", "file"),
+        help="where the library has them [embedded]",
     )
     added.add_argument(
         "--out",

@@ -20,8 +20,8 @@ TOOL_ENV = {
 }
 
 # Of what an action is told, only paths of Files have a configuration in them: with
-# --experimental_output_paths=strip one result does for -c opt and -c dbg. Bazel 7 maps a
-# worker's program as well, to a path where it is not.
+# --experimental_output_paths=strip one result does for several. Bazel 7 maps a worker's
+# program as well, to a path where it is not.
 _PROCESS = {"supports-path-mapping": "1"}
 
 # See tools/torch_aot/worker.py.
@@ -61,32 +61,29 @@ def run_tool(
       progress_message: string.
       toolchain_type: Label; the toolchain whose `compiler` is run.
     """
-    toolchain = ctx.toolchains[toolchain_type]
-    compiler = toolchain.compiler
-    if not compiler:
-        fail("the toolchain registered as {} has no 'compiler'".format(toolchain_type))
+    compiler = ctx.toolchains[toolchain_type].compiler
     flags = ctx.actions.args()
     flags.add(stage)
     if ctx.attr._full_trace[BuildSettingInfo].value:
         flags.add("--full_trace")
     arguments = [flags] + arguments
     command = []
-    if toolchain.worker:
+    if compiler.start_worker:
         arguments.append(ctx.actions.args().add_all(inputs, format_each = "--input=%s"))
 
         # What a worker gets per request; the rest of a command line is the worker's own.
         for args in arguments:
             args.use_param_file("@%s", use_always = True)
             args.set_param_file_format("multiline")
-        command.append(ctx.actions.args().add(compiler.executable))
+        command.append(ctx.actions.args().add(compiler.program.executable))
     ctx.actions.run(
-        executable = toolchain.start_worker or compiler,
-        tools = [compiler],
+        executable = compiler.start_worker or compiler.program,
+        tools = [compiler.program],
         arguments = command + arguments,
         inputs = inputs,
         outputs = outputs,
         env = TOOL_ENV,
-        execution_requirements = _WORKER if toolchain.worker else _PROCESS,
+        execution_requirements = _WORKER if compiler.start_worker else _PROCESS,
         mnemonic = mnemonic,
         progress_message = progress_message,
         toolchain = toolchain_type,

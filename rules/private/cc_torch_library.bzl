@@ -1,144 +1,143 @@
 """cc_torch_library: an ExportedProgram becomes a C++ library."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("@rules_cc//cc:find_cc_toolchain.bzl", "use_cc_toolchain")
+load("@rules_cc//cc:find_cc_toolchain.bzl", "find_cc_toolchain", "use_cc_toolchain")
 load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TorchCodegenInfo", "TorchModelInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE", "RUNTIME_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:cc.bzl", "archive", "configure_cc", "rename_weak_symbols")
+load(
+    "//rules/private:configuration.bzl",
+    "ANY_BUILD_ATTRS",
+    "any_build",
+    "helped",
+    "helper_attributes",
+    "link_generated",
+)
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
+load("//rules/private:isa.bzl", "ISAS")
 load("//rules/private:names.bzl", "cpp_class", "cpp_namespace", "label_text", "model_id")
-load("//rules/private:target.bzl", "ISAS", "resolve_isas", "resolve_threads")
+load("//rules/private:target.bzl", "resolve_isas", "resolve_threads")
 
-_DOC = """Compiles an exported model into a C++ library with a typed header.
+# Of the target that generates the code, behind the name of the library.
+_CODEGEN = "_codegen"
 
-```starlark
-cc_torch_library(
-    name = "mlp",
-    model = ":mlp_model",
+def _torch_codegen_impl(ctx):
+    label = helped(ctx, _CODEGEN)
+    model = ctx.attr.model[TorchModelInfo]
+    isas = resolve_isas(
+        ctx.attr.isas or ctx.attr._isas[BuildSettingInfo].value,
+        find_cc_toolchain(ctx).cpu,
+    )
+    threads = resolve_threads(ctx.attr.threads or ctx.attr._threads[BuildSettingInfo].value)
+
+    # In a folder of their own: the library has links to them in its package's.
+    prefix = "{}/{}".format(ctx.label.name, label.name.rpartition("/")[2])
+
+    def declare(suffix):
+        return ctx.actions.declare_file(prefix + suffix)
+
+    header = declare(".h")
+    table = declare(".model.cc")
+    weights = declare(".weights.safetensors")
+    fingerprint = declare(".weights.fingerprint")
+    manifest = declare(".manifest.json")
+    wrappers = {isa: declare(".{}.wrapper.cc".format(isa)) for isa in isas}
+    kernels = {isa: declare(".{}.kernels.cc".format(isa)) for isa in isas}
+    sources = [table] + wrappers.values() + kernels.values()
+    include = "/".join([part for part in [label.package, label.name + ".h"] if part])
+    id = model_id(label)
+    args = ctx.actions.args()
+    args.add_all([model.program, model.signature])
+    args.add(label_text(label), format = "--label=%s")
+    args.add(id, format = "--id=%s")
+    args.add(cpp_class(label, ctx.attr.class_name), format = "--class=%s")
+    args.add(cpp_namespace(label, ctx.attr.namespace), format = "--namespace=%s")
+    args.add(include, format = "--include=%s")
+    args.add_all(isas, format_each = "--isa=%s")
+    args.add(threads, format = "--threads=%s")
+    args.add(ctx.attr.weights, format = "--weights=%s")
+    args.add(header, format = "--out=%s")
+    outputs = [header, weights, fingerprint, manifest] + sources
+    run_tool(
+        ctx,
+        stage = "codegen",
+        arguments = [args],
+        inputs = [model.program, model.signature],
+        outputs = outputs,
+        mnemonic = "TorchCodegen",
+        progress_message = "Generating C++ for PyTorch model {}".format(label_text(label)),
+    )
+    return [
+        DefaultInfo(files = depset(outputs)),
+        TorchCodegenInfo(
+            id = id,
+            model = model,
+            isas = isas,
+            threads = threads,
+            header = header,
+            include = include,
+            table = table,
+            wrappers = wrappers,
+            kernels = kernels,
+            sources = sources,
+            weights = weights,
+            weights_fingerprint = fingerprint,
+            embeds_weights = ctx.attr.weights == "embedded",
+            manifest = manifest,
+        ),
+    ]
+
+_torch_codegen = rule(
+    implementation = _torch_codegen_impl,
+    attrs = {
+        "model": attr.label(mandatory = True, providers = [TorchModelInfo]),
+        "class_name": attr.string(),
+        "namespace": attr.string(),
+        "isas": attr.string_list(),
+        "threads": attr.string(),
+        "weights": attr.string(mandatory = True, values = ["embedded", "file"]),
+        "_isas": attr.label(default = "//rules:isas", providers = [BuildSettingInfo]),
+        "_threads": attr.label(default = "//rules:threads", providers = [BuildSettingInfo]),
+    } | ANY_BUILD_ATTRS | TOOL_ATTRS,
+    cfg = any_build,
+    provides = [TorchCodegenInfo],
+    toolchains = [COMPILER_TOOLCHAIN_TYPE] + use_cc_toolchain(),
 )
 
-cc_binary(
-    name = "main",
-    srcs = ["main.cc"],
-    deps = [":mlp"],
-)
-```
+def _link(ctx, codegen):
+    """Declares links to what was generated; returns TorchCodegenInfo of them."""
 
-```cpp
-#include "models/mlp.h"
+    def link(file):
+        return link_generated(ctx, file)
 
-auto mlp = models::Mlp::Create();
-if (!mlp.ok()) return mlp.status();
-std::array<float, 16> features{};
-auto outputs = mlp->Run({{features.data(), {2, 8}}});
-if (!outputs.ok()) return outputs.status();
-float first = outputs->y(0, 0);
-```
-
-The header is `<package>/<name>.h`. Its comments have the inputs and outputs with
-their symbolic shapes, the memory that the model takes, and what may be called
-from several threads.
-
-`--output_groups=torch_generated` leaves the generated sources, the weights and a
-manifest beside it.
-
-The code is compiled by the C++ toolchain of the target, with its flags. Kernels
-are optimised (`-O3`) in every compilation mode but `dbg`, because plain builds
-of vector code are unusably slow.
-
-With several `isas` the library has the kernels once for each, and the weights once.
-`Create` takes the best that the CPU has; the environment variable `RTORCH_ISA` names
-the highest that may be taken, and the class's `isa()` says which was.
-"""
-
-_ATTRS = {
-    "model": attr.label(
-        doc = "The `torch_model` to compile.",
-        mandatory = True,
-        providers = [TorchModelInfo],
-    ),
-    "class_name": attr.string(
-        doc = "Name of the generated class. Default: the target's name in CamelCase; " +
-              "`Model` comes before a leading digit. A target called `run` has to set it: the class has " +
-              "members of its own.",
-    ),
-    "namespace": attr.string(
-        doc = "C++ namespace of the generated class, such as `a::b`. Default: the package's path, " +
-              "`a/b-c` giving `a::b_c`, `asm` giving `asm_`; `models` for the root package.",
-    ),
-    "isas": attr.string_list(
-        doc = "Instruction sets to generate and compile kernels for: {}. Default: the flag ".format(
-                  ", ".join(["`{}`".format(isa) for isa in ISAS]),
-              ) + "`--@rules_torch//rules:isas`, and that by default `x86-64-v3`, or `aarch64` on " +
-              "that CPU. Never the build machine's.",
-    ),
-    "threads": attr.string(
-        doc = "`openmp`: as many threads as `OMP_NUM_THREADS` or the machine that runs the model " +
-              "says; `none`: the calling thread alone; or a number, for which loops are split " +
-              "alike on machines of any size. Default: the flag " +
-              "`--@rules_torch//rules:threads`, and that by default `openmp`.",
-    ),
-    "_isas": attr.label(default = "//rules:isas", providers = [BuildSettingInfo]),
-    "_threads": attr.label(default = "//rules:threads", providers = [BuildSettingInfo]),
-}
+    table = link(codegen.table)
+    wrappers = {isa: link(file) for isa, file in codegen.wrappers.items()}
+    kernels = {isa: link(file) for isa, file in codegen.kernels.items()}
+    return TorchCodegenInfo(
+        id = codegen.id,
+        model = codegen.model,
+        isas = codegen.isas,
+        threads = codegen.threads,
+        header = link(codegen.header),
+        include = codegen.include,
+        table = table,
+        wrappers = wrappers,
+        kernels = kernels,
+        sources = [table] + wrappers.values() + kernels.values(),
+        weights = link(codegen.weights),
+        weights_fingerprint = codegen.weights_fingerprint,
+        embeds_weights = codegen.embeds_weights,
+        manifest = link(codegen.manifest),
+    )
 
 # Kernels are compiled to match what PyTorch computes: no contraction into fused
 # multiply-adds that eager kernels do not have, but no care for traps either.
 # Nor are they optimised together with the program, which may run anywhere.
 _KERNEL_FLAGS = ["-std=c++20", "-fopenmp", "-ffp-contract=off", "-fno-trapping-math", "-fno-lto", "-w"]
 _WRAPPER_FLAGS = ["-std=c++20", "-w"]
-
-def _generate(ctx, *, id, isas, threads):
-    """Declares the code generation; returns TorchCodegenInfo."""
-    model = ctx.attr.model[TorchModelInfo]
-
-    def declare(suffix):
-        return ctx.actions.declare_file(ctx.label.name + suffix)
-
-    header = declare(".h")
-    table = declare(".model.cc")
-    weights = declare(".weights.bin")
-    manifest = declare(".manifest.json")
-    wrappers = {isa: declare(".{}.wrapper.cc".format(isa)) for isa in isas}
-    kernels = {isa: declare(".{}.kernels.cc".format(isa)) for isa in isas}
-    sources = [table] + wrappers.values() + kernels.values()
-    include = "/".join([part for part in [ctx.label.package, ctx.label.name + ".h"] if part])
-    args = ctx.actions.args()
-    args.add_all([model.program, model.signature])
-    args.add(label_text(ctx.label), format = "--label=%s")
-    args.add(id, format = "--id=%s")
-    args.add(cpp_class(ctx.label, ctx.attr.class_name), format = "--class=%s")
-    args.add(cpp_namespace(ctx.label, ctx.attr.namespace), format = "--namespace=%s")
-    args.add(include, format = "--include=%s")
-    args.add_all(isas, format_each = "--isa=%s")
-    args.add(threads, format = "--threads=%s")
-    args.add(header, format = "--out=%s")
-    run_tool(
-        ctx,
-        stage = "codegen",
-        arguments = [args],
-        inputs = [model.program, model.signature],
-        outputs = [header, weights, manifest] + sources,
-        mnemonic = "TorchCodegen",
-        progress_message = "Generating C++ for PyTorch model %{label}",
-    )
-    return TorchCodegenInfo(
-        id = id,
-        model = model,
-        isas = isas,
-        threads = threads,
-        header = header,
-        include = include,
-        table = table,
-        wrappers = wrappers,
-        kernels = kernels,
-        sources = sources,
-        weights = weights,
-        manifest = manifest,
-    )
 
 def _compile(ctx, codegen, *, toolchain, features, runtime):
     """Declares the compilations; returns the public context and the objects."""
@@ -172,22 +171,24 @@ def _compile(ctx, codegen, *, toolchain, features, runtime):
             objects = compile(
                 isa + ".kernels",
                 codegen.kernels[isa],
-                _KERNEL_FLAGS + ISAS[isa] + ([] if debug else ["-O3", "-DNDEBUG"]),
+                _KERNEL_FLAGS + ISAS[isa]["flags"] + ([] if debug else ["-O3", "-DNDEBUG"]),
                 private,
             ),
             suffix = ".{}_{}".format(codegen.id, isa),
         ))
-    objects = cc_common.merge_compilation_outputs(compilation_outputs = variants + [
-        compile("model", codegen.table, [], interface),
-        embed(
+    objects = variants + [compile("model", codegen.table, [], interface)]
+    if codegen.embeds_weights:
+        objects.append(embed(
             ctx,
             name = ctx.label.name + ".weights",
             file = codegen.weights,
             symbol = codegen.id + "_weights",
+            text = codegen.weights_fingerprint,
+            text_symbol = codegen.id + "_weights_fingerprint",
             toolchain = toolchain,
             features = features,
-        ),
-    ])
+        ))
+    objects = cc_common.merge_compilation_outputs(compilation_outputs = objects)
     public, _ = cc_common.compile(
         name = ctx.label.name,
         actions = ctx.actions,
@@ -200,15 +201,8 @@ def _compile(ctx, codegen, *, toolchain, features, runtime):
 
 def _cc_torch_library_impl(ctx):
     runtime = ctx.toolchains[RUNTIME_TOOLCHAIN_TYPE].runtime
-    if not runtime:
-        fail("the toolchain registered as {} has no 'interface' and 'backend'".format(RUNTIME_TOOLCHAIN_TYPE))
     toolchain, features = configure_cc(ctx)
-    codegen = _generate(
-        ctx,
-        id = model_id(ctx.label),
-        isas = resolve_isas(ctx.attr.isas or ctx.attr._isas[BuildSettingInfo].value, toolchain.cpu),
-        threads = resolve_threads(ctx.attr.threads or ctx.attr._threads[BuildSettingInfo].value),
-    )
+    codegen = _link(ctx, ctx.attr.codegen[TorchCodegenInfo])
     context, objects = _compile(
         ctx,
         codegen,
@@ -224,22 +218,121 @@ def _cc_torch_library_impl(ctx):
         linking_contexts = [runtime.interface.linking_context, runtime.backend.linking_context],
     )
     return [
-        DefaultInfo(files = depset([codegen.header] + archives)),
+        DefaultInfo(
+            files = depset([codegen.header] + archives),
+            runfiles = ctx.runfiles([] if codegen.embeds_weights else [codegen.weights]),
+        ),
         OutputGroupInfo(
             torch_generated = depset(
                 [codegen.header, codegen.weights, codegen.manifest] + codegen.sources,
             ),
+            torch_weights = depset([codegen.weights]),
             compilation_outputs = depset(objects.objects + objects.pic_objects),
         ),
         CcInfo(compilation_context = context, linking_context = linking_context),
         codegen,
     ]
 
-cc_torch_library = rule(
+_cc_torch_library = rule(
     implementation = _cc_torch_library_impl,
-    doc = _DOC,
-    attrs = _ATTRS | EMBED_ATTRS | TOOL_ATTRS,
+    attrs = {
+        "codegen": attr.label(mandatory = True, providers = [TorchCodegenInfo]),
+    } | EMBED_ATTRS,
     fragments = ["cpp"],
     provides = [CcInfo, TorchCodegenInfo],
-    toolchains = [COMPILER_TOOLCHAIN_TYPE, RUNTIME_TOOLCHAIN_TYPE] + use_cc_toolchain(),
+    toolchains = [RUNTIME_TOOLCHAIN_TYPE] + use_cc_toolchain(),
 )
+
+def cc_torch_library(
+        name,
+        model,
+        class_name = "",
+        namespace = "",
+        isas = [],
+        threads = "",
+        weights = "embedded",
+        **kwargs):
+    """Compiles an exported model into a C++ library with a typed header.
+
+    ```starlark
+    cc_torch_library(
+        name = "mlp",
+        model = ":mlp_model",
+    )
+
+    cc_binary(
+        name = "main",
+        srcs = ["main.cc"],
+        deps = [":mlp"],
+    )
+    ```
+
+    ```cpp
+    #include "models/mlp.h"
+
+    auto mlp = models::Mlp::Create();
+    if (!mlp.ok()) return mlp.status();
+    std::array<float, 16> features{};
+    auto outputs = mlp->Run({{features.data(), {2, 8}}});
+    if (!outputs.ok()) return outputs.status();
+    float first = outputs->y(0, 0);
+    ```
+
+    The header is `<package>/<name>.h`. Its comments have the inputs and outputs with
+    their symbolic shapes, the memory that the model takes, and what may be called
+    from several threads.
+
+    `--output_groups=torch_generated` leaves the generated sources, the weights and a
+    manifest beside it, `--output_groups=torch_weights` the weights alone.
+
+    The code is compiled by the C++ toolchain of the target, with its flags. Kernels
+    (`-O3`) and the runtime (`-O2`) are optimised in plain builds too, as vector code
+    would be unusably slow, and a call would cost several times as much; `-c dbg` optimises
+    neither.
+
+    With several `isas` the library has the kernels once for each, and the weights once.
+    `Create` takes the best that the CPU has; the environment variable `RTORCH_ISA` names
+    the highest that may be taken, and the class's `isa()` says which was.
+
+    The code is generated by a target of its own, `<name>_codegen`: once for `-c opt`,
+    `-c dbg` and sanitizers.
+
+    The library provides `CcInfo`, as a `cc_library` does, and `TorchCodegenInfo`.
+
+    Args:
+      name: string.
+      model: label; the `torch_model` to compile.
+      class_name: string; the generated class. Default: the target's name in CamelCase;
+        `Model` comes before a leading digit. A target called `run` has to set it: the
+        class has members of its own.
+      namespace: string; the C++ namespace of the generated class, such as `a::b`.
+        Default: the package's path, `a/b-c` giving `a::b_c`, `asm` giving `asm_`;
+        `models` for the root package.
+      isas: list of strings; instruction sets to generate and compile kernels for, of
+        those that the flag `--@rules_torch//rules:isas` takes. Default: that flag, and
+        that by default `x86-64-v3`, or `aarch64` on that CPU. Never the build machine's.
+      threads: string; `openmp`: as many threads as `OMP_NUM_THREADS` or the machine that
+        runs the model says; `none`: the calling thread alone; or a number, for which
+        loops are split alike on machines of any size. Default: the flag
+        `--@rules_torch//rules:threads`, and that by default `openmp`.
+      weights: string; `embedded`: in the library, used where they lie, up to 2 GB. `file`:
+        in `<name>.weights.safetensors` beside it, which is in the runfiles of whatever
+        depends on the library; `Create` has to be given it, and maps it. Either way
+        `Create` and `Swap` take other files with the same tensors.
+      **kwargs: attributes that all rules have, such as `visibility`.
+    """
+    _torch_codegen(
+        name = name + _CODEGEN,
+        class_name = class_name,
+        isas = isas,
+        model = model,
+        namespace = namespace,
+        threads = threads,
+        weights = weights,
+        **helper_attributes(kwargs)
+    )
+    _cc_torch_library(
+        name = name,
+        codegen = ":" + name + _CODEGEN,
+        **kwargs
+    )

@@ -13,7 +13,7 @@ _DOC = """Links a compiled model into a shared library with a C ABI.
 ```starlark
 cc_torch_shared_library(
     name = "resnet_so",
-    library = ":resnet",
+    model_library = ":resnet",
     shared_lib_name = "libresnet.so",
 )
 ```
@@ -29,7 +29,7 @@ an RPATH with `patchelf`.
 """
 
 _ATTRS = {
-    "library": attr.label(
+    "model_library": attr.label(
         doc = "The `cc_torch_library` to link.",
         mandatory = True,
         providers = [CcInfo, TorchCodegenInfo],
@@ -60,7 +60,7 @@ _VERSION_SCRIPT = """\
 """
 
 def _cc_torch_shared_library_impl(ctx):
-    library = ctx.attr.library
+    library = ctx.attr.model_library
     toolchain, features = configure_cc(ctx)
     source = ctx.actions.declare_file(ctx.label.name + ".export.cc")
     ctx.actions.write(source, _EXPORT.format(

@@ -38,4 +38,7 @@ timezone tm trunc truncate unlink wait write y0 y1 yn
 """
 
 # Members of a model's class. C++ lets no member have the class's own name.
-MEMBERS = "Api Buffers Create Inputs Outputs Run isa model_"
+MEMBERS = """
+Api Buffers Create FindInput InputShapes Inputs OutputShapes OutputSizes Outputs Run Swap
+Symbols Warmup isa kInputNames kMaxSizes kMinSizes kOutputNames model_
+"""

@@ -6,7 +6,7 @@ EMBED_ATTRS = {
     "_embed_source": attr.label(allow_single_file = True, default = "//runtime:internal/embed.S"),
 }
 
-def embed(ctx, *, name, file, symbol, toolchain, features):
+def embed(ctx, *, name, file, symbol, toolchain, features, text = None, text_symbol = None):
     """Declares the assembly of a file's bytes.
 
     Args:
@@ -16,6 +16,8 @@ def embed(ctx, *, name, file, symbol, toolchain, features):
       symbol: string; the rules_torch::internal::Blob to define.
       toolchain: CcToolchainInfo.
       features: FeatureConfiguration.
+      text: File, or None; another one.
+      text_symbol: string; the array of char, with a zero at its end, to define for `text`.
 
     Returns:
       CcCompilationOutputs.
@@ -29,7 +31,10 @@ def embed(ctx, *, name, file, symbol, toolchain, features):
         user_compile_flags = [
             "-DEMBED_FILE=\"{}\"".format(file.path),
             "-DEMBED_SYMBOL=" + symbol,
-        ],
-        additional_inputs = [file],
+        ] + ([
+            "-DEMBED_TEXT_FILE=\"{}\"".format(text.path),
+            "-DEMBED_TEXT_SYMBOL=" + text_symbol,
+        ] if text else []),
+        additional_inputs = [file] + ([text] if text else []),
     )
     return outputs

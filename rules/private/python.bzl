@@ -19,7 +19,7 @@ def import_roots(ctx, deps):
         roots.append(rest if repository == ctx.workspace_name else "external/" + path)
     return roots
 
-def add_import_paths(args, roots, sources, output):
+def add_import_paths(args, roots, sources):
     """Adds the flags that say where imports are found.
 
     Args:
@@ -27,18 +27,25 @@ def add_import_paths(args, roots, sources, output):
       roots: list of strings, from import_roots.
       sources: depset of Files; what may be imported. As for a py_binary, the root of each
         repository among them is a place to look.
-      output: File; one of the action's outputs, whose root is that of generated modules.
     """
-
-    def paths(file):
-        return [
-            path
-            for root in roots
-            for path in (root, file.root.path if root == "." else file.root.path + "/" + root)
-        ]
-
-    args.add_all([output], map_each = paths, allow_closure = True, format_each = "--import_path=%s")
+    for root in roots:
+        args.add(root, format = "--import_path=%s")
+        args.add_all(
+            sources,
+            map_each = _generated_below(root),
+            allow_closure = True,
+            format_each = "--import_path=%s",
+            uniquify = True,
+        )
     args.add_all(sources, map_each = _repository_root, format_each = "--import_path=%s", uniquify = True)
+
+def _generated_below(root):
+    def folder(file):
+        if file.is_source:
+            return None
+        return file.root.path if root == "." else file.root.path + "/" + root
+
+    return folder
 
 def _repository_root(file):
     root = file.owner.workspace_root
@@ -46,18 +53,17 @@ def _repository_root(file):
         return None  # "." is among the roots
     return root if file.is_source else file.root.path + "/" + root
 
-def add_entry_point(args, model, output):
+def add_entry_point(args, model):
     """Adds what the tool needs to call a model's entry point.
 
     Args:
       args: Args of an action that runs the tool.
       model: TorchModelInfo.
-      output: File; one of the action's outputs.
     """
     args.add(model.source, format = "%s:" + model.entry.replace("%", "%%"))
     args.add(model.seed, format = "--seed=%s")
     args.add_all(model.weights, format_each = "--weights=%s")
-    add_import_paths(args, model.imports, model.sources, output)
+    add_import_paths(args, model.imports, model.sources)
 
 def python_files(deps):
     """All files that importing some libraries may read.

@@ -1,7 +1,7 @@
 """The flags, targets of @rules_torch//rules, and what documentation says of them."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "bool_flag", "string_flag", "string_list_flag")
-load("//rules/private:target.bzl", "ISAS")
+load("//rules/private:isa.bzl", "ISAS")
 
 # A flag is of its default's type; `values` and `doc` are Markdown.
 SETTINGS = {

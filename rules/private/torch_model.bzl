@@ -4,6 +4,7 @@ load("@rules_python//python:defs.bzl", "PyInfo")
 load("//rules:providers.bzl", "TorchModelInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
+load("//rules/private:configuration.bzl", "ANY_BUILD_ATTRS", "any_build")
 load("//rules/private:python.bzl", "add_entry_point", "import_roots", "python_files")
 
 _DOC = """Exports a PyTorch model.
@@ -90,7 +91,7 @@ def _torch_model_impl(ctx):
         sources = sources,
     )
     args = ctx.actions.args()
-    add_entry_point(args, model, program)
+    add_entry_point(args, model)
     args.add(program, format = "--program=%s")
     args.add(signature, format = "--signature=%s")
     run_tool(
@@ -107,7 +108,8 @@ def _torch_model_impl(ctx):
 torch_model = rule(
     implementation = _torch_model_impl,
     doc = _DOC,
-    attrs = _ATTRS | TOOL_ATTRS,
+    attrs = _ATTRS | ANY_BUILD_ATTRS | TOOL_ATTRS,
+    cfg = any_build,
     provides = [TorchModelInfo],
     toolchains = [COMPILER_TOOLCHAIN_TYPE],
 )

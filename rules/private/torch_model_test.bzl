@@ -16,7 +16,7 @@ _DOC = """Tests a compiled model against eager PyTorch on the same inputs.
 ```starlark
 torch_model_test(
     name = "resnet_test",
-    library = ":resnet",
+    model_library = ":resnet",
 )
 ```
 
@@ -46,7 +46,7 @@ eager mode. That is counted in operations and bytes, so that all machines test t
 """
 
 _ATTRS = {
-    "library": attr.label(
+    "model_library": attr.label(
         doc = "The `cc_torch_library` to test.",
         mandatory = True,
         providers = [CcInfo, TorchCodegenInfo],
@@ -74,11 +74,11 @@ int main() {{
 """
 
 def _torch_model_test_impl(ctx):
-    codegen = ctx.attr.library[TorchCodegenInfo]
+    codegen = ctx.attr.model_library[TorchCodegenInfo]
     model = codegen.model
     cases = ctx.actions.declare_file(ctx.label.name + ".cases")
     args = ctx.actions.args()
-    add_entry_point(args, model, cases)
+    add_entry_point(args, model)
     args.add(model.signature, format = "--signature=%s")
     args.add(cases, format = "--out=%s")
     args.add(ctx.attr.cases, format = "--cases=%s")
@@ -104,7 +104,7 @@ def _torch_model_test_impl(ctx):
         rtol = _tolerance(ctx.attr.rtol, "rtol"),
     ))
     toolchain, features = configure_cc(ctx)
-    deps = [ctx.attr.library[CcInfo], ctx.attr._driver[CcInfo]]
+    deps = [ctx.attr.model_library[CcInfo], ctx.attr._driver[CcInfo]]
     _, objects = cc_common.compile(
         name = ctx.label.name,
         actions = ctx.actions,
@@ -123,7 +123,7 @@ def _torch_model_test_impl(ctx):
     )
     return [DefaultInfo(
         executable = linked.executable,
-        runfiles = ctx.runfiles([cases] + dynamic_libraries(ctx.attr.library[CcInfo])),
+        runfiles = ctx.runfiles([cases] + dynamic_libraries(ctx.attr.model_library[CcInfo])),
     )]
 
 def _tolerance(text, name):

@@ -9,6 +9,7 @@ load("//rules:toolchains.bzl", "TRITON_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:cc.bzl", "archive", "configure_cc")
 load("//rules/private:cc_triton_library.bzl", "compile_kernels")
+load("//rules/private:configuration.bzl", "helper_attributes")
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
 load("//rules/private:names.bzl", "label_text", "model_id")
 
@@ -16,10 +17,10 @@ load("//rules/private:names.bzl", "label_text", "model_id")
 _CANDIDATES = "_candidates"
 
 def _triton_candidates_impl(ctx):
-    codegen = ctx.attr.library[TritonCodegenInfo]
+    codegen = ctx.attr.kernel_library[TritonCodegenInfo]
     if not codegen.tuning:
         fail("{} has no 'tuning': give it the table that is to be written, at first with {{}} in it".format(
-            label_text(ctx.attr.library.label),
+            label_text(ctx.attr.kernel_library.label),
         ))
     id = model_id(ctx.label)
 
@@ -27,6 +28,7 @@ def _triton_candidates_impl(ctx):
     architectures = [name for name in codegen.architectures if not name.startswith("compute_")]
     compiled = compile_kernels(
         ctx,
+        label = ctx.label,
         kernels = codegen.kernels,
         architectures = architectures,
         triton = codegen.triton,
@@ -85,7 +87,7 @@ def _triton_candidates_impl(ctx):
 _triton_candidates = rule(
     implementation = _triton_candidates_impl,
     attrs = {
-        "library": attr.label(mandatory = True, providers = [TritonCodegenInfo]),
+        "kernel_library": attr.label(mandatory = True, providers = [TritonCodegenInfo]),
         "_program": attr.label(default = "//runtime/tuning:tune", providers = [CcInfo]),
         "_seam": attr.label(default = "//runtime:kernel_seam", providers = [CcInfo]),
     } | EMBED_ATTRS | TOOL_ATTRS,
@@ -94,13 +96,13 @@ _triton_candidates = rule(
     toolchains = [TRITON_TOOLCHAIN_TYPE] + use_cc_toolchain(),
 )
 
-def triton_tuner(name, library, tags = [], **kwargs):
+def triton_tuner(name, kernel_library, tags = [], **kwargs):
     """Makes a program that chooses configurations on a GPU, and writes them to the table.
 
     ```starlark
     triton_tuner(
         name = "tune_matmul",
-        library = ":matmul",
+        kernel_library = ":matmul",
     )
     ```
 
@@ -117,21 +119,19 @@ def triton_tuner(name, library, tags = [], **kwargs):
 
     Args:
       name: string.
-      library: label; a `cc_triton_library` with a `tuning` table.
+      kernel_library: label; a `cc_triton_library` with a `tuning` table.
       tags: list of strings; as of any rule. `manual` is added: a wildcard should
         not compile every candidate.
       **kwargs: more of `cc_binary`'s attributes, such as `visibility`.
     """
-    tags = tags + ["manual"]
     _triton_candidates(
         name = name + _CANDIDATES,
-        library = library,
-        tags = tags,
-        visibility = ["//visibility:private"],
+        kernel_library = kernel_library,
+        **helper_attributes(kwargs | {"tags": tags})
     )
     cc_binary(
         name = name,
-        tags = tags,
+        tags = tags + ["manual"],
         deps = [":" + name + _CANDIDATES],
         **kwargs
     )

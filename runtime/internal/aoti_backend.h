@@ -167,23 +167,124 @@ AtenTensorHandle HandleOver(void* data, std::int64_t rank, const std::int64_t* s
   return handle;
 }
 
-// `Model` is AOTInductor's class, which numbers `kNumbered` outputs; `kOutputs` says
-// which of them ours are, in rising order: what is None has a number, and no tensor.
-// `kMutable` names the constants that the model mutates, as AOTInductor does;
-// `kThreads` is what the code was generated for.
-template <typename Model, int kInputs, int kNumbered, const auto& kOutputs,
-          const auto& kMutable, int kThreads>
+// AOTInductor's model with constants, and the state of those that it mutates.
+// `Model` is AOTInductor's class.
+template <typename Model>
+class BoundModel {
+ public:
+  // Mutable constants are copied from `before`, or from the weights if it is null.
+  BoundModel(const LoadRequest& request, const BoundModel* before)
+      : model_(std::make_shared<ConstantMap>(),
+               std::make_shared<std::vector<ConstantHandle>>(), "cpu", std::nullopt) {
+    const RTorchModelApi& api = *request.api;
+    AOTI_RUNTIME_CHECK(
+        model_.num_constants() == static_cast<std::size_t>(api.num_weights),
+        "the weights do not fit the code");
+    auto constants = std::make_shared<ConstantMap>();
+    for (std::size_t i = 0; i < model_.num_constants(); ++i) {
+      const RTorchWeightSpec& spec = api.weights[i];
+      // The runtime takes void*, but writes to none but the mutable ones.
+      auto* memory = static_cast<std::uint8_t*>(const_cast<void*>(request.weights[i]));
+      if (spec.is_mutable != 0) {
+        const void* initial =
+            before == nullptr ? memory : before->state_[state_.size()][0].bytes;
+        state_.push_back(std::make_unique<Line[]>((spec.bytes + 63) / 64));
+        memory = state_.back()[0].bytes;
+        std::memcpy(memory, initial, spec.bytes);
+      }
+      Cover({memory, memory + spec.bytes});
+      constants->emplace(model_.constant_name(static_cast<std::int64_t>(i)),
+                         HandleOver(memory, spec.rank, spec.sizes, spec.strides, 0,
+                                    spec.dtype));
+    }
+    model_.update_constants_map(std::move(constants));
+  }
+
+  Model& model() { return model_; }
+
+  // Whether constants lie there.
+  bool Overlaps(const Extent& extent) const {
+    return std::any_of(extents_.begin(), extents_.end(),
+                       [&](const Extent& e) { return e.Overlaps(extent); });
+  }
+
+ private:
+  struct alignas(64) Line {
+    std::uint8_t bytes[64];
+  };
+
+  // Neighbours in one file become one extent.
+  void Cover(const Extent& extent) {
+    if (!extents_.empty() && extents_.back().end == extent.begin) {
+      extents_.back().end = extent.end;
+    } else if (!extents_.empty() && extents_.back().begin == extent.end) {
+      extents_.back().begin = extent.begin;
+    } else {
+      extents_.push_back(extent);
+    }
+  }
+
+  std::vector<std::unique_ptr<Line[]>> state_;  // in the order of the mutable constants
+  std::vector<Extent> extents_;
+  Model model_;
+};
+
+// `Model` numbers `kNumbered` outputs; `kOutputs` says which of them ours are, in rising
+// order: what is None has a number, and no tensor. `kThreads` is what the code was
+// generated for; 0: as many as there are.
+template <typename Model, int kInputs, int kNumbered, const auto& kOutputs, int kThreads>
 class AotiBackend {
  public:
-  static constexpr Backend Table() { return {&Create, &Destroy, &Run}; }
+  static constexpr Backend Table() {
+    return {&Load, &Unload, &Create, &Destroy, &Run, nullptr};
+  }
 
  private:
   static constexpr std::size_t kNumOutputs = kOutputs.size();
 
-  static RTorchCode Create(const Blob& weights, void** instance, std::string* reason) {
+  struct Loaded {
+    LoadRequest request;
+    // Instances of a model without state differ in nothing.
+    std::unique_ptr<BoundModel<Model>> shared;
+  };
+
+  static RTorchCode Load(const LoadRequest& request, void** loaded,
+                         std::string* reason) {
     try {
       if (kThreads != 1) SurviveFork();
-      *instance = new AotiBackend(weights);
+      auto made = std::make_unique<Loaded>();
+      made->request = request;
+      if (request.api->stateful == 0) {
+        made->shared = std::make_unique<BoundModel<Model>>(request, nullptr);
+      }
+      *loaded = made.release();
+      return RTORCH_OK;
+    } catch (...) {
+      return Failure(reason);
+    }
+  }
+
+  static void Unload(void* loaded) { delete static_cast<Loaded*>(loaded); }
+
+  static RTorchCode Create(void* loaded, std::int32_t threads, const void* state_of,
+                           void** instance, std::string* reason) {
+    if (threads != 0 && kThreads != 0 && threads != kThreads) {
+      *reason = "compiled for calls in " + std::to_string(kThreads) +
+                " threads, not in " + std::to_string(threads);
+      return RTORCH_UNIMPLEMENTED;
+    }
+    try {
+      auto made = std::make_unique<AotiBackend>();
+      made->threads_ = kThreads != 0 ? kThreads : threads;
+      const Loaded& from = *static_cast<const Loaded*>(loaded);
+      made->bound_ = from.shared.get();
+      if (made->bound_ == nullptr) {
+        const auto* before = static_cast<const AotiBackend*>(state_of);
+        made->own_ = std::make_unique<BoundModel<Model>>(
+            from.request, before == nullptr ? nullptr : before->bound_);
+        made->bound_ = made->own_.get();
+      }
+      *instance = made.release();
       return RTORCH_OK;
     } catch (...) {
       return Failure(reason);
@@ -192,71 +293,50 @@ class AotiBackend {
 
   static void Destroy(void* instance) { delete static_cast<AotiBackend*>(instance); }
 
-  static RTorchCode Run(void* instance, const RTorchTensor* inputs,
-                        RTorchTensor* outputs, bool* owned, std::string* reason) {
+  static RTorchCode Run(void* instance, const RunRequest& request,
+                        std::string* reason) {
     try {
-      static_cast<AotiBackend*>(instance)->Run(inputs, outputs, owned);
+      static_cast<AotiBackend*>(instance)->Run(request);
       return RTORCH_OK;
     } catch (...) {
       return Failure(reason);
     }
   }
 
-  explicit AotiBackend(const Blob& weights)
-      : weights_{weights.begin, weights.begin + weights.size},
-        model_(std::make_shared<ConstantMap>(),
-               std::make_shared<std::vector<ConstantHandle>>(), "cpu", std::nullopt) {
-    auto constants = std::make_shared<ConstantMap>();
-    const std::uint8_t* data = weights.begin;
-    for (std::size_t i = 0; i < model_.num_constants(); ++i) {
-      const char* name = model_.constant_name(i);
-      const std::size_t size = model_.constant_data_size(i);
-      // The runtime takes void*, but writes to none but the mutable ones.
-      auto* memory = const_cast<std::uint8_t*>(data);
-      if (IsMutable(name)) {
-        state_.push_back(std::make_unique<Line[]>((size + 63) / 64));
-        memory = state_.back()[0].bytes;
-        std::memcpy(memory, data, size);
-        state_extents_.push_back({memory, memory + size});
-      }
-      constants->emplace(
-          name, HandleOver(memory, static_cast<std::int64_t>(model_.constant_ndim(i)),
-                           model_.constant_shape(i), model_.constant_stride(i),
-                           static_cast<std::int64_t>(model_.constant_offset(i)),
-                           model_.constant_dtype(i)));
-      data += (size + 63) / 64 * 64;
-    }
-    AOTI_RUNTIME_CHECK(data == weights_.end, "the weights do not fit the code");
-    model_.update_constants_map(std::move(constants));
-  }
-
-  void Run(const RTorchTensor* inputs, RTorchTensor* outputs, bool* owned) {
+  void Run(const RunRequest& request) {
     const NoGrad no_grad;
-    const ThreadCount threads(kThreads);
+    const ThreadCount threads(threads_);
     std::array<RAIIAtenTensorHandle, kInputs> arguments;
     for (int i = 0; i < kInputs; ++i) {
-      const RTorchTensor& input = inputs[i];
+      const RTorchTensor& input = request.inputs[i];
       arguments[i] = RAIIAtenTensorHandle(HandleOver(
           input.data, input.rank, input.sizes, input.strides, 0, input.dtype));
     }
     std::array<AtenTensorHandle, kInputs> stolen{};
     for (int i = 0; i < kInputs; ++i) stolen[i] = arguments[i].release();
     std::array<AtenTensorHandle, kNumbered> handles{};
-    model_.run_impl(stolen.data(), handles.data(), nullptr, nullptr);
+    bound_->model().run_impl(stolen.data(), handles.data(), nullptr, nullptr);
 
     std::array<RAIIAtenTensorHandle, kNumOutputs> results = Adopt(handles);
     std::array<Extent, kNumOutputs> extents;
+    std::array<RTorchTensor, kNumOutputs> described;
     for (std::size_t i = 0; i < kNumOutputs; ++i) {
-      RTorchTensor& output = outputs[i];
-      output = Describe(results[i]);
-      extents[i] = ExtentOf(output);
-      owned[i] = !Shares(extents[i], inputs) &&
-                 std::none_of(extents.begin(), extents.begin() + i,
-                              [&](const Extent& e) { return e.Overlaps(extents[i]); });
+      described[i] = Describe(results[i]);
+      extents[i] = ExtentOf(described[i]);
+      const bool shared =
+          bound_->Overlaps(extents[i]) ||
+          std::any_of(request.inputs, request.inputs + kInputs,
+                      [&](const RTorchTensor& input) {
+                        return ExtentOf(input).Overlaps(extents[i]);
+                      }) ||
+          std::any_of(extents.begin(), extents.begin() + i,
+                      [&](const Extent& e) { return e.Overlaps(extents[i]); });
+      request.results[i] = shared ? Result::kShared : Result::kOwned;
     }
     for (std::size_t i = 0; i < kNumOutputs; ++i) {
-      outputs[i].owner = results[i].release();
-      outputs[i].deleter = kDeleteHandle;
+      request.outputs[i] = described[i];
+      request.outputs[i].owner = results[i].release();
+      request.outputs[i].deleter = kDeleteHandle;
     }
   }
 
@@ -288,6 +368,7 @@ class AotiBackend {
 
   static RTorchTensor Describe(AtenTensorHandle handle) {
     RTorchTensor tensor{};
+    tensor.device = {RTORCH_CPU, 0};
     std::int64_t rank = 0;
     std::int64_t* sizes = nullptr;
     std::int64_t* strides = nullptr;
@@ -303,28 +384,9 @@ class AotiBackend {
     return tensor;
   }
 
-  bool Shares(const Extent& extent, const RTorchTensor* inputs) const {
-    const auto overlaps = [&](const Extent& e) { return e.Overlaps(extent); };
-    return overlaps(weights_) ||
-           std::any_of(state_extents_.begin(), state_extents_.end(), overlaps) ||
-           std::any_of(inputs, inputs + kInputs, [&](const RTorchTensor& input) {
-             return overlaps(ExtentOf(input));
-           });
-  }
-
-  static bool IsMutable(const char* name) {
-    return std::any_of(std::begin(kMutable), std::end(kMutable),
-                       [&](const char* m) { return std::strcmp(m, name) == 0; });
-  }
-
-  struct alignas(64) Line {
-    std::uint8_t bytes[64];
-  };
-
-  Extent weights_;
-  std::vector<std::unique_ptr<Line[]>> state_;
-  std::vector<Extent> state_extents_;
-  Model model_;
+  int threads_ = 0;
+  BoundModel<Model>* bound_ = nullptr;
+  std::unique_ptr<BoundModel<Model>> own_;
 };
 
 }  // namespace

@@ -51,13 +51,14 @@ struct RunRequest {
 // where memory ran out, and the reason; it may also throw std::bad_alloc, and nothing
 // else.
 struct Backend {
-  // Makes whatever instances with the same weights on one device share. Not modified
-  // by what follows, so that many threads may use it.
+  // Makes whatever instances with the same weights on one device share; never null. Not
+  // modified by what follows, so that many threads may use it.
   RTorchCode (*load)(const LoadRequest& request, void** loaded, std::string* reason);
   void (*unload)(void* loaded);
 
   // Makes an instance, with its mutable buffers in their initial state or, where
   // `state_of` is not null, in that instance's. `threads` is RTorchCreateOptions's.
+  // Never null.
   RTorchCode (*create)(void* loaded, std::int32_t threads, const void* state_of,
                        void** instance, std::string* reason);
   void (*destroy)(void* instance);
@@ -69,8 +70,8 @@ struct Backend {
 
   // Copies elements between tensors of equal dtype and sizes, of which one is not in host
   // memory, in the order of `stream`. Null for a backend of the host's alone.
-  RTorchCode (*copy)(void* instance, const RTorchTensor& from, const RTorchTensor& to,
-                     void* stream, std::string* reason);
+  RTorchCode (*copy)(const RTorchTensor& from, const RTorchTensor& to, void* stream,
+                     std::string* reason);
 };
 
 // The code of a model for one instruction set.

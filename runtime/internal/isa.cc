@@ -20,7 +20,7 @@ namespace {
 
 #if defined(__x86_64__)
 
-// Each runs what the ones before it run.
+// The names of rules/private/isa.bzl. Each runs what the ones before it run.
 constexpr std::array<const char*, 4> kIsas = {"x86-64-v2", "x86-64-v3", "x86-64-v4",
                                               "x86-64-v4-amx"};
 

@@ -1,9 +1,11 @@
-// How the elements of strided tensors lie in memory.
+// How the elements of strided tensors lie in host memory, and copies between layouts.
 #ifndef RULES_TORCH_INTERNAL_LAYOUT_H_
 #define RULES_TORCH_INTERNAL_LAYOUT_H_
 
 #include <cstddef>
 #include <cstdint>
+
+#include "rules_torch/abi.h"
 
 namespace rules_torch::internal {
 
@@ -14,21 +16,38 @@ struct Layout {
   std::int32_t rank;
 };
 
+inline Layout LayoutOf(const RTorchTensor& tensor) {
+  return {tensor.sizes, tensor.strides, tensor.rank};
+}
+
 std::int64_t NumElements(const std::int64_t* sizes, std::int32_t rank);
+inline std::int64_t NumElements(const RTorchTensor& tensor) {
+  return NumElements(tensor.sizes, tensor.rank);
+}
 
 // Sets the strides of a tensor whose elements lie one after another, the last index
-// first.
+// first. Those of an empty one are as if its sizes of 0 were 1.
 void SetRowMajor(const std::int64_t* sizes, std::int32_t rank, std::int64_t* strides);
+inline void SetRowMajor(RTorchTensor* tensor) {
+  SetRowMajor(tensor->sizes, tensor->rank, tensor->strides);
+}
 
 // Whether the elements lie so. Strides that no index is multiplied with do not matter.
 bool IsRowMajor(const Layout& layout);
+inline bool IsRowMajor(const RTorchTensor& tensor) {
+  return IsRowMajor(LayoutOf(tensor));
+}
 
-// Copies elements of `width` bytes from a tensor to one of equal sizes, which has
-// `to_strides`. Needs no memory.
+// Copies elements of `width` bytes, 1, 2, 4 or 8, from a tensor to one of equal sizes,
+// which has `to_strides`, and does not overlap it. Neither needs to be aligned. Needs
+// no memory.
 void CopyElements(const void* from, const Layout& layout, void* to,
                   const std::int64_t* to_strides, std::size_t width);
 
-// Whether two such tensors have the same bytes.
+// Copies elements between tensors of equal dtype and sizes.
+void CopyElements(const RTorchTensor& from, const RTorchTensor& to);
+
+// Whether two tensors of equal sizes have the same bytes.
 bool EqualElements(const void* a, const Layout& layout, const void* b,
                    const std::int64_t* b_strides, std::size_t width);
 

@@ -1,88 +1,121 @@
-// What every compiled model shares: checking of arguments, copies where the
-// layout demands one, and ownership of results. Knows no libtorch.
-#include "rules_torch/model.h"
-
+// What every compiled model shares, whatever its runtime: RTorchModelApi's functions.
+// Arguments are checked here (checks.h), copied where the layout demands it (layout.h),
+// and results find their owners.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
 #include <memory>
-#include <memory_resource>
 #include <mutex>
 #include <new>
 #include <string>
-#include <vector>
+#include <type_traits>
+#include <utility>
 
 #include "rules_torch/abi.h"
 #include "rules_torch/dtype.h"
 #include "runtime/internal/backend.h"
+#include "runtime/internal/checks.h"
 #include "runtime/internal/isa.h"
+#include "runtime/internal/layout.h"
+#include "runtime/internal/left_right.h"
+#include "runtime/internal/loaded.h"
 
-struct RTorchModel {
-  const RTorchModelApi* api;
-  const rules_torch::internal::Variant* variant;
-  void* instance;
-  mutable std::mutex mutex;  // held while a stateful model runs
-};
-
-namespace rules_torch {
-
-const char* DTypeName(std::int32_t dtype) {
-  switch (dtype) {
-    case RTORCH_UINT8:
-      return "uint8";
-    case RTORCH_INT8:
-      return "int8";
-    case RTORCH_INT16:
-      return "int16";
-    case RTORCH_INT32:
-      return "int32";
-    case RTORCH_INT64:
-      return "int64";
-    case RTORCH_FLOAT16:
-      return "float16";
-    case RTORCH_FLOAT32:
-      return "float32";
-    case RTORCH_FLOAT64:
-      return "float64";
-    case RTORCH_BOOL:
-      return "bool";
-    case RTORCH_BFLOAT16:
-      return "bfloat16";
-    default:
-      return "unknown dtype";
-  }
-}
-
-std::int64_t DTypeSize(std::int32_t dtype) {
-  switch (dtype) {
-    case RTORCH_UINT8:
-    case RTORCH_INT8:
-    case RTORCH_BOOL:
-      return 1;
-    case RTORCH_INT16:
-    case RTORCH_FLOAT16:
-    case RTORCH_BFLOAT16:
-      return 2;
-    case RTORCH_INT32:
-    case RTORCH_FLOAT32:
-      return 4;
-    case RTORCH_INT64:
-    case RTORCH_FLOAT64:
-      return 8;
-    default:
-      return 0;
-  }
-}
-
-namespace internal {
+namespace rules_torch::internal {
 namespace {
 
-// Values of a model's symbolic sizes in one run; -1 while unknown.
-constexpr std::int64_t kUnbound = -1;
+// What keeps the caller's memory: RTorchWeights's owner. Movable.
+class Owner {
+ public:
+  Owner() = default;
+  explicit Owner(const RTorchWeights* weights)
+      : deleter_(weights == nullptr ? nullptr : weights->deleter),
+        owner_(weights == nullptr ? nullptr : weights->owner) {}
+  Owner(Owner&& other) noexcept
+      : deleter_(std::exchange(other.deleter_, nullptr)), owner_(other.owner_) {}
+  Owner& operator=(Owner&& other) noexcept {
+    std::swap(deleter_, other.deleter_);
+    std::swap(owner_, other.owner_);
+    return *this;
+  }
+  ~Owner() {
+    if (deleter_ != nullptr) deleter_(owner_);
+  }
+
+ private:
+  void (*deleter_)(void*) = nullptr;
+  void* owner_ = nullptr;
+};
+
+// An instance of the backend's, with the weights that it uses. Movable.
+class Bound {
+ public:
+  Bound() = default;
+  Bound(Bound&& other) noexcept
+      : owner_(std::move(other.owner_)),
+        share_(std::move(other.share_)),
+        backend_(other.backend_),
+        instance_(std::exchange(other.instance_, nullptr)) {}
+  Bound& operator=(Bound&& other) noexcept {
+    std::swap(owner_, other.owner_);
+    std::swap(share_, other.share_);
+    std::swap(backend_, other.backend_);
+    std::swap(instance_, other.instance_);
+    return *this;
+  }
+  ~Bound() {
+    if (instance_ != nullptr) backend_->destroy(instance_);
+  }
+
+  // `state_of`: the instance whose mutable buffers are copied, or null.
+  static RTorchCode Make(const Variant& variant, Share share, std::int32_t threads,
+                         const void* state_of, Bound* bound, std::string* reason) {
+    bound->backend_ = variant.backend;
+    bound->share_ = std::move(share);
+    return variant.backend->create(bound->share_.get(), threads, state_of,
+                                   &bound->instance_, reason);
+  }
+
+  // Takes over the weights' memory: the last step, for on a failure it is the caller's.
+  void Own(const RTorchWeights* weights) { owner_ = Owner(weights); }
+
+  void* instance() const { return instance_; }
+
+ private:
+  Owner owner_;  // goes last
+  Share share_;
+  const Backend* backend_ = nullptr;
+  void* instance_ = nullptr;
+};
+
+}  // namespace
+}  // namespace rules_torch::internal
+
+struct RTorchModel {
+  RTorchModel(const RTorchModelApi* its_api,
+              const rules_torch::internal::Variant* its_variant,
+              const RTorchCreateOptions& options, rules_torch::internal::Bound its_bound)
+      : api(its_api),
+        variant(its_variant),
+        device(options.device),
+        threads(options.threads),
+        allocator(options.allocator),
+        // Nothing fails any more: the weights' memory is the model's from now on.
+        bound((its_bound.Own(options.weights), std::move(its_bound))) {}
+
+  const RTorchModelApi* api;
+  const rules_torch::internal::Variant* variant;
+  RTorchDevice device;
+  std::int32_t threads;
+  const RTorchAllocator* allocator;  // may be null
+  rules_torch::internal::LeftRight<rules_torch::internal::Bound> bound;  // Swap's
+  mutable std::mutex mutex;  // held by Swap, and by the runs of a stateful model
+};
+
+namespace rules_torch::internal {
+namespace {
 
 // Needs no memory, so that it can also say that there is none.
 RTorchCode Fail(RTorchError* error, RTorchCode code, const char* message) {
@@ -95,6 +128,11 @@ RTorchCode Fail(RTorchError* error, RTorchCode code, const char* message) {
 
 RTorchCode Fail(RTorchError* error, RTorchCode code, const std::string& message) {
   return Fail(error, code, message.c_str());
+}
+
+RTorchCode Fail(RTorchError* error, RTorchCode code, const RTorchModelApi& api,
+                const std::string& reason) {
+  return Fail(error, code, api.name + (": " + reason));
 }
 
 // The error for the exception that is being handled; none may cross the C ABI.
@@ -110,357 +148,310 @@ RTorchCode FailWithException(RTorchError* error) {
   }
 }
 
-const Definition& DefinitionOf(const RTorchModelApi* api) {
-  return *static_cast<const Definition*>(api->definition);
-}
-
-std::int64_t NumElements(const RTorchTensor& tensor) {
-  std::int64_t count = 1;
-  for (std::int32_t i = 0; i < tensor.rank; ++i) count *= tensor.sizes[i];
-  return count;
-}
-
-void SetContiguous(RTorchTensor* tensor) {
-  std::int64_t stride = 1;
-  for (std::int32_t i = tensor->rank; i-- > 0;) {
-    tensor->strides[i] = stride;
-    stride *= std::max<std::int64_t>(tensor->sizes[i], 1);
+// Options of an older program lack the last members: gives them their zeros. A null
+// pointer is all zeros. Returns false and the reason for what is no such struct.
+template <typename Options>
+bool Complete(const Options* given, Options* complete, std::string* reason) {
+  *complete = Options{};
+  complete->struct_size = sizeof(Options);
+  if (given == nullptr) return true;
+  if (given->struct_size < sizeof(Options)) {  // no member was ever added
+    *reason = "the options' struct_size is " + std::to_string(given->struct_size) +
+              ", not " + std::to_string(sizeof(Options));
+    return false;
   }
-}
-
-bool IsContiguous(const RTorchTensor& tensor) {
-  std::int64_t stride = 1;
-  for (std::int32_t i = tensor.rank; i-- > 0;) {
-    if (tensor.sizes[i] == 0) return true;
-    if (tensor.sizes[i] != 1 && tensor.strides[i] != stride) return false;
-    stride *= tensor.sizes[i];
-  }
+  *complete = *given;
   return true;
 }
 
-// "float32[2, 3, 224, 224]"
-std::string TypeOf(const RTorchTensor& tensor) {
-  std::string text = DTypeName(tensor.dtype);
-  text += '[';
-  for (std::int32_t i = 0; i < std::min(tensor.rank, RTORCH_MAX_RANK); ++i) {
-    if (i > 0) text += ", ";
-    text += std::to_string(tensor.sizes[i]);
-  }
-  return text + ']';
-}
-
-// Copies elements between two tensors of equal sizes and dtype.
-void CopyElements(const RTorchTensor& from, const RTorchTensor& to) {
-  const std::int64_t count = NumElements(from);
-  if (count == 0) return;
-  const auto width = static_cast<std::size_t>(DTypeSize(from.dtype));
-  const auto* source = static_cast<const std::uint8_t*>(from.data);
-  auto* target = static_cast<std::uint8_t*>(to.data);
-  if (IsContiguous(from) && IsContiguous(to)) {
-    std::memcpy(target, source, static_cast<std::size_t>(count) * width);
-    return;
-  }
-  // An odometer over all dimensions but the last, and a loop over the last.
-  const std::int32_t last = from.rank - 1;
-  const std::int64_t run = from.sizes[last];
-  const std::int64_t source_step =
-      from.strides[last] * static_cast<std::int64_t>(width);
-  const std::int64_t target_step = to.strides[last] * static_cast<std::int64_t>(width);
-  std::int64_t index[RTORCH_MAX_RANK] = {};
-  for (;;) {
-    std::int64_t source_offset = 0;
-    std::int64_t target_offset = 0;
-    for (std::int32_t i = 0; i < last; ++i) {
-      source_offset += index[i] * from.strides[i];
-      target_offset += index[i] * to.strides[i];
-    }
-    const std::uint8_t* s = source + source_offset * static_cast<std::int64_t>(width);
-    std::uint8_t* t = target + target_offset * static_cast<std::int64_t>(width);
-    if (source_step == static_cast<std::int64_t>(width) && source_step == target_step) {
-      std::memcpy(t, s, static_cast<std::size_t>(run) * width);
-    } else {
-      for (std::int64_t i = 0; i < run; ++i, s += source_step, t += target_step) {
-        std::memcpy(t, s, width);
-      }
-    }
-    std::int32_t i = last - 1;
-    while (i >= 0 && ++index[i] == from.sizes[i]) index[i--] = 0;
-    if (i < 0) return;
-  }
-}
-
-// Makes a contiguous copy that its owner frees; data is null if out of memory.
-RTorchTensor ContiguousCopy(const RTorchTensor& from) {
-  RTorchTensor copy = from;
-  SetContiguous(&copy);
-  const auto bytes =
-      static_cast<std::size_t>(NumElements(from) * DTypeSize(from.dtype));
-  copy.data = std::aligned_alloc(64, (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64);
-  copy.owner = copy.data;
-  copy.deleter = &std::free;
-  if (copy.data != nullptr) CopyElements(from, copy);
-  return copy;
-}
-
-// "input 'image': expected float32[batch, 3] with 1 <= batch <= 64, got
-// float32[0, 3]: dimension 0 is 0"
-std::string Mismatch(const RTorchModelApi& api, const char* kind,
-                     const RTorchTensorSpec& spec, const RTorchTensor& got,
-                     const std::string& detail) {
-  std::string ranges;
-  for (std::int32_t i = 0; i < spec.rank; ++i) {
-    const RTorchDim& dim = spec.dims[i];
-    const bool told = std::any_of(
-        spec.dims, spec.dims + i,
-        [&](const RTorchDim& before) { return before.symbol == dim.symbol; });
-    if (dim.symbol < 0 || told) continue;
-    const std::string name = api.symbols[dim.symbol];
-    const std::int64_t low = (dim.min - dim.offset) / dim.scale;
-    std::string range = std::to_string(low) + " <= " + name;
-    if (dim.max != INT64_MAX) {
-      range += " <= " + std::to_string((dim.max - dim.offset) / dim.scale);
-    }
-    ranges += (ranges.empty() ? " with " : ", ") + range;
-  }
-  return std::string(kind) + " '" + spec.name + "': expected " + spec.type + ranges +
-         ", got " + TypeOf(got) + ": " + detail;
-}
-
-// " + 3", " - 3" or nothing.
-std::string Term(std::int64_t offset) {
-  if (offset == 0) return "";
-  const std::string digits = std::to_string(offset);
-  return offset < 0 ? " - " + digits.substr(1) : " + " + digits;
-}
-
-// Checks everything about a tensor but where a size is bound to a symbol.
-// Returns an empty string, or what is wrong.
-std::string CheckLayout(const RTorchTensorSpec& spec, const RTorchTensor& tensor) {
-  if (tensor.rank != spec.rank) {
-    return "the rank is " + std::to_string(tensor.rank) + ", not " +
-           std::to_string(spec.rank);
-  }
-  if (tensor.dtype != spec.dtype) {
-    return std::string("the dtype is ") + DTypeName(tensor.dtype) + ", not " +
-           DTypeName(spec.dtype);
-  }
-  const std::int64_t width = DTypeSize(spec.dtype);
-  std::int64_t bytes = width;  // as if no dimension were empty: strides must fit too
-  for (std::int32_t i = 0; i < spec.rank; ++i) {
-    const std::int64_t size = tensor.sizes[i];
-    if (size < 0) return "dimension " + std::to_string(i) + " is negative";
-    if (__builtin_mul_overflow(bytes, std::max<std::int64_t>(size, 1), &bytes)) {
-      return "it has too many elements";
-    }
-  }
-  if (tensor.data == nullptr && NumElements(tensor) > 0) {
-    return "the data pointer is null";
-  }
-  if (reinterpret_cast<std::uintptr_t>(tensor.data) % static_cast<std::size_t>(width) !=
-      0) {
-    return "the data pointer is not aligned to " + std::to_string(width) + " bytes";
-  }
-  return "";
-}
-
-// Checks an input against its declaration, binding symbols on the way.
-std::string CheckInput(const RTorchModelApi& api, const RTorchTensorSpec& spec,
-                       const RTorchTensor& input, std::int64_t* symbols) {
-  std::string wrong = CheckLayout(spec, input);
-  for (std::int32_t i = 0; wrong.empty() && i < spec.rank; ++i) {
-    const RTorchDim& dim = spec.dims[i];
-    const std::int64_t size = input.sizes[i];
-    const std::string where = "dimension " + std::to_string(i);
-    if (size < dim.min || size > dim.max) {
-      wrong = where + " is " + std::to_string(size);
-      if (dim.symbol < 0) wrong += ", not " + std::to_string(dim.min);
-    } else if (dim.symbol >= 0) {
-      std::int64_t& value = symbols[dim.symbol];
-      if ((size - dim.offset) % dim.scale != 0) {
-        wrong = where + " is " + std::to_string(size) + ", which is not " +
-                std::to_string(dim.scale) + " * " + api.symbols[dim.symbol] +
-                Term(dim.offset);
-      } else if (const std::int64_t now = (size - dim.offset) / dim.scale;
-                 value == kUnbound) {
-        value = now;
-      } else if (value != now) {
-        wrong = std::string(api.symbols[dim.symbol]) + " is " + std::to_string(now) +
-                " here, but " + std::to_string(value) + " before";
-      }
-    }
-  }
-  if (wrong.empty()) return "";
-  return Mismatch(api, "input", spec, input, wrong);
-}
-
-// Checks a buffer that the caller gave for an output against its declaration,
-// as far as the inputs decide it.
-std::string CheckOutput(const RTorchModelApi& api, const RTorchTensorSpec& spec,
-                        const RTorchTensor& output, const std::int64_t* symbols) {
-  std::string wrong = CheckLayout(spec, output);
-  for (std::int32_t i = 0; wrong.empty() && i < spec.rank; ++i) {
-    const RTorchDim& dim = spec.dims[i];
-    std::int64_t size = dim.min;
-    if (dim.symbol == -2) continue;
-    if (dim.symbol >= 0) {
-      if (symbols[dim.symbol] == kUnbound) continue;
-      size = dim.scale * symbols[dim.symbol] + dim.offset;
-    }
-    if (output.sizes[i] != size) {
-      wrong = "dimension " + std::to_string(i) + " of the buffer is " +
-              std::to_string(output.sizes[i]) + ", but the result's is " +
-              std::to_string(size);
-    }
-  }
-  if (wrong.empty()) return "";
-  return Mismatch(api, "output", spec, output, wrong);
-}
-
-using Tensors = std::pmr::vector<RTorchTensor>;
-
-// Releases tensors, whichever way a run ends.
-class Cleanup {
+// Memory of one run for its bookkeeping: on the stack for some fifty tensors.
+class Scratch {
  public:
-  explicit Cleanup(Tensors* tensors) : tensors_(tensors) {}
-  ~Cleanup() {
-    for (RTorchTensor& tensor : *tensors_) ReleaseTensor(&tensor);
+  // Uninitialised.
+  template <typename T>
+  T* Take(std::int32_t count) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    const std::size_t bytes = (static_cast<std::size_t>(count) * sizeof(T) + 15) / 16 * 16;
+    if (bytes <= static_cast<std::size_t>(stack_ + sizeof stack_ - next_)) {
+      return reinterpret_cast<T*>(std::exchange(next_, next_ + bytes));
+    }
+    auto block = std::make_unique<Block>();
+    block->bytes = std::make_unique<std::byte[]>(bytes);
+    block->next = std::move(blocks_);
+    blocks_ = std::move(block);
+    return reinterpret_cast<T*>(blocks_->bytes.get());
   }
-  Cleanup(const Cleanup&) = delete;
-  Cleanup& operator=(const Cleanup&) = delete;
 
  private:
-  Tensors* tensors_;
+  struct Block {
+    std::unique_ptr<std::byte[]> bytes;
+    std::unique_ptr<Block> next;
+  };
+  alignas(16) std::byte stack_[10240];
+  std::byte* next_ = stack_;
+  std::unique_ptr<Block> blocks_;
 };
 
-// Bookkeeping of one run up to this size lives on the stack: some twenty tensors.
-constexpr std::size_t kStackBytes = 8192;
-
-RTorchCode RunChecked(const RTorchModel& model, const RTorchTensor* inputs,
-                      RTorchTensor* outputs, RTorchError* error) {
-  const RTorchModelApi& api = *model.api;
-  alignas(std::max_align_t) std::byte stack[kStackBytes];
-  std::pmr::monotonic_buffer_resource memory(stack, sizeof stack);
-  std::pmr::vector<std::int64_t> symbols(static_cast<std::size_t>(api.num_symbols),
-                                         kUnbound, &memory);
-  for (std::int32_t i = 0; i < api.num_inputs; ++i) {
-    const std::string wrong = CheckInput(api, api.inputs[i], inputs[i], symbols.data());
-    if (!wrong.empty()) return Fail(error, RTORCH_INVALID_ARGUMENT, wrong);
+// Tensors of one run, which are released whichever way it ends.
+struct Tensors {
+  explicit Tensors(RTorchTensor* memory) : at(memory) {}
+  ~Tensors() {
+    for (std::int32_t i = 0; i < count; ++i) ReleaseTensor(&at[i]);
   }
-  for (std::int32_t i = 0; i < api.num_outputs; ++i) {
-    if (outputs[i].data == nullptr) continue;
-    const std::string wrong =
-        CheckOutput(api, api.outputs[i], outputs[i], symbols.data());
-    if (!wrong.empty()) return Fail(error, RTORCH_INVALID_ARGUMENT, wrong);
+  Tensors(const Tensors&) = delete;
+  Tensors& operator=(const Tensors&) = delete;
+
+  RTorchTensor* at;
+  std::int32_t count = 0;
+};
+
+std::uint64_t BytesOf(const RTorchTensor& tensor) {
+  return static_cast<std::uint64_t>(NumElements(tensor) * DTypeSize(tensor.dtype));
+}
+
+// Gives a tensor of known dtype and sizes host memory of its own, row-major contiguous.
+RTorchCode Allocate(const RTorchAllocator* allocator, RTorchTensor* tensor) {
+  constexpr std::uint64_t kAlignment = 64;  // of cache lines and vectors
+  SetRowMajor(tensor);
+  const std::uint64_t bytes =
+      (std::max<std::uint64_t>(BytesOf(*tensor), 1) + kAlignment - 1) / kAlignment *
+      kAlignment;
+  tensor->data = tensor->owner = nullptr;
+  tensor->deleter = nullptr;
+  if (allocator != nullptr) {
+    return allocator->allocate(allocator->context, bytes, kAlignment, tensor);
+  }
+  tensor->data = std::aligned_alloc(kAlignment, bytes);
+  tensor->owner = tensor->data;
+  tensor->deleter = &std::free;
+  return tensor->data == nullptr ? RTORCH_RESOURCE_EXHAUSTED : RTORCH_OK;
+}
+
+// One run, step by step. Every step returns OK, or a code for which it has filled the
+// error.
+class Run {
+ public:
+  Run(const RTorchModel& model, const RTorchTensor* inputs, RTorchTensor* outputs,
+      const RTorchRunOptions& options, RTorchError* error)
+      : model_(model),
+        api_(*model.api),
+        inputs_(inputs),
+        outputs_(outputs),
+        options_(options),
+        error_(error),
+        symbols_(scratch_.Take<std::int64_t>(api_.num_symbols)),
+        results_(scratch_.Take<RTorchTensor>(api_.num_outputs)),
+        copies_(scratch_.Take<RTorchTensor>(api_.num_inputs + api_.num_outputs)) {}
+
+  RTorchCode operator()() {
+    RTorchCode code = Check();
+    if (code == RTORCH_OK) code = MakeContiguous();
+    if (code == RTORCH_OK) code = PrepareResults();
+    if (code != RTORCH_OK) return code;
+    if (api_.stateful == 0) return Compute();
+    const std::lock_guard<std::mutex> lock(model_.mutex);
+    return Compute();
   }
 
-  Tensors copies(&memory);
-  const Cleanup free_copies(&copies);
-  Tensors arguments(inputs, inputs + api.num_inputs, &memory);
-  for (RTorchTensor& argument : arguments) {
-    if (IsContiguous(argument)) {
-      // Strides of dimensions of size 1 mean nothing to us, but something to
-      // the generated code.
-      SetContiguous(&argument);
-      continue;
+ private:
+  RTorchCode Check() {
+    std::fill_n(symbols_, api_.num_symbols, kUnbound);
+    for (std::int32_t i = 0; i < api_.num_inputs; ++i) {
+      bool contiguous = true;
+      if (!InputFits(api_.inputs[i], inputs_[i], model_.device, symbols_, &contiguous)) {
+        return Fail(error_, RTORCH_INVALID_ARGUMENT,
+                    WrongInput(api_, inputs_, model_.device));
+      }
+      all_contiguous_ &= contiguous;
     }
-    copies.emplace_back();  // first, for it may throw: then nothing is lost
-    copies.back() = ContiguousCopy(argument);
-    argument = copies.back();
-    if (argument.data == nullptr) {
-      return Fail(error, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an input");
+    for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
+      if (outputs_[i].data == nullptr) continue;
+      if (!OutputFits(api_.outputs[i], outputs_[i], model_.device, symbols_)) {
+        return Fail(error_, RTORCH_INVALID_ARGUMENT,
+                    WrongOutput(api_, outputs_, model_.device, symbols_));
+      }
     }
+    return RTORCH_OK;
   }
 
-  const auto num_outputs = static_cast<std::size_t>(api.num_outputs);
-  Tensors results(num_outputs, RTorchTensor{}, &memory);
-  const Cleanup free_results(&results);
-  bool* owned = static_cast<bool*>(memory.allocate(num_outputs, alignof(bool)));
-  std::string reason;
-  {
-    std::unique_lock<std::mutex> lock(model.mutex, std::defer_lock);
-    if (api.stateful != 0) lock.lock();
-    const RTorchCode code = model.variant->backend->run(
-        model.instance, arguments.data(), results.data(), owned, &reason);
-    if (code != RTORCH_OK) return Fail(error, code, api.name + (": " + reason));
-    for (std::size_t i = 0; i < num_outputs; ++i) {
-      RTorchTensor& result = results[i];
-      if (outputs[i].data != nullptr) continue;
-      if (owned[i] && IsContiguous(result)) {
-        SetContiguous(&result);
+  RTorchCode MakeContiguous() {
+    arguments_ = inputs_;
+    if (all_contiguous_) return RTORCH_OK;
+    auto* arguments = scratch_.Take<RTorchTensor>(api_.num_inputs);
+    std::copy_n(inputs_, api_.num_inputs, arguments);
+    for (std::int32_t i = 0; i < api_.num_inputs; ++i) {
+      RTorchTensor& argument = arguments[i];
+      if (IsRowMajor(argument)) {
+        // Strides of dimensions of size 1 mean nothing to us, but something to the
+        // generated code.
+        SetRowMajor(&argument);
         continue;
       }
-      copies.emplace_back();
-      const RTorchTensor copy = ContiguousCopy(result);
-      if (copy.data == nullptr) {
-        return Fail(error, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an output");
+      if (Allocate(nullptr, &argument) != RTORCH_OK) {
+        return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an input");
       }
-      // Another output may still share the original: keep it until the end.
-      copies.back() = result;
-      result = copy;
+      copies_.at[copies_.count++] = argument;
+      const RTorchCode code = Copy(inputs_[i], argument);
+      if (code != RTORCH_OK) return code;
     }
-    for (std::size_t i = 0; i < num_outputs; ++i) {
-      if (outputs[i].data == nullptr) continue;
-      const RTorchTensorSpec& spec = api.outputs[i];
-      if (!std::equal(results[i].sizes, results[i].sizes + results[i].rank,
-                      outputs[i].sizes)) {
-        return Fail(error, RTORCH_INVALID_ARGUMENT,
-                    Mismatch(api, "output", spec, outputs[i],
-                             "the result is " + TypeOf(results[i])));
-      }
-      CopyElements(results[i], outputs[i]);
+    arguments_ = arguments;
+    return RTORCH_OK;
+  }
+
+  // Offers the backend the caller's memory where it is contiguous.
+  RTorchCode PrepareResults() {
+    for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
+      RTorchTensor& result = results_.at[i];
+      results_.count = i + 1;
+      result = RTorchTensor{};
+      if (outputs_[i].data == nullptr || !IsRowMajor(outputs_[i])) continue;
+      result = outputs_[i];
+      SetRowMajor(&result);
+      result.owner = nullptr;
+      result.deleter = nullptr;
     }
+    return RTORCH_OK;
   }
-  for (std::size_t i = 0; i < num_outputs; ++i) {
-    if (outputs[i].data != nullptr) continue;
-    outputs[i] = results[i];
-    results[i] = RTorchTensor{};
+
+  RTorchCode Compute() {
+    const LeftRight<Bound>::Reader bound(model_.bound);
+    auto* how = scratch_.Take<Result>(api_.num_outputs);
+    const RunRequest request{arguments_, symbols_, results_.at, how, &options_};
+    std::string reason;
+    const RTorchCode code =
+        model_.variant->backend->run(bound->instance(), request, &reason);
+    if (code != RTORCH_OK) return Fail(error_, code, api_, reason);
+    for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
+      if (how[i] == Result::kWritten) continue;
+      const RTorchCode copied = outputs_[i].data == nullptr
+                                    ? Own(&results_.at[i], how[i] == Result::kOwned)
+                                    : Deliver(results_.at[i], i);
+      if (copied != RTORCH_OK) return copied;
+    }
+    // Nothing fails from here on: all outputs are set, or none.
+    for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
+      if (outputs_[i].data != nullptr) continue;
+      outputs_[i] = std::exchange(results_.at[i], RTorchTensor{});
+    }
+    return RTORCH_OK;
   }
-  return RTORCH_OK;
+
+  // Makes a result one that the caller can have.
+  RTorchCode Own(RTorchTensor* result, bool owned) {
+    if (owned && model_.allocator == nullptr && IsRowMajor(*result)) {
+      SetRowMajor(result);
+      return RTORCH_OK;
+    }
+    RTorchTensor copy = *result;
+    if (Allocate(model_.allocator, &copy) != RTORCH_OK) {
+      return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an output");
+    }
+    // Another output may still share the original: it is kept until the end.
+    copies_.at[copies_.count++] = std::exchange(*result, copy);
+    return Copy(copies_.at[copies_.count - 1], copy);
+  }
+
+  // Copies a result into the caller's buffer.
+  RTorchCode Deliver(const RTorchTensor& result, std::int32_t i) {
+    if (!std::equal(result.sizes, result.sizes + result.rank, outputs_[i].sizes)) {
+      return Fail(error_, RTORCH_INVALID_ARGUMENT,
+                  WrongSize(api_, api_.outputs[i], outputs_[i], result));
+    }
+    return Copy(result, outputs_[i]);
+  }
+
+  RTorchCode Copy(const RTorchTensor& from, const RTorchTensor& to) {
+    if (IsHost(model_.device)) {
+      CopyElements(from, to);
+      return RTORCH_OK;
+    }
+    std::string reason;
+    const RTorchCode code = model_.variant->backend->copy(from, to, options_.stream,
+                                                          &reason);
+    return code == RTORCH_OK ? code : Fail(error_, code, api_, reason);
+  }
+
+  const RTorchModel& model_;
+  const RTorchModelApi& api_;
+  const RTorchTensor* inputs_;
+  RTorchTensor* outputs_;
+  const RTorchRunOptions& options_;
+  RTorchError* error_;
+  bool all_contiguous_ = true;
+  const RTorchTensor* arguments_ = nullptr;
+  Scratch scratch_;
+  std::int64_t* symbols_;
+  Tensors results_;
+  Tensors copies_;
+};
+
+// The device that options ask for; false and the reason if the model is for another.
+bool PickDevice(const RTorchModelApi& api, RTorchDevice* device, std::string* reason) {
+  if (device->type == 0 && device->index == 0) *device = {api.device_type, 0};
+  if (device->type == api.device_type && device->index >= 0) return true;
+  *reason = "compiled for devices of DLPack's type " + std::to_string(api.device_type) +
+            ", not for " + std::to_string(device->type) + ":" +
+            std::to_string(device->index);
+  return false;
 }
 
 }  // namespace
 
-RTorchCode CreateModel(const RTorchModelApi* api, RTorchModel** model,
-                       RTorchError* error) {
+RTorchCode CreateModel(const RTorchModelApi* api, const RTorchCreateOptions* options,
+                       RTorchModel** model, RTorchError* error) {
   if (model == nullptr) {
     return Fail(error, RTORCH_INVALID_ARGUMENT, "there is no place for the model");
   }
   *model = nullptr;
   if (api == nullptr) return Fail(error, RTORCH_INVALID_ARGUMENT, "the table is null");
   try {
-    const Definition& definition = DefinitionOf(api);
-    auto made = std::make_unique<RTorchModel>();
+    const auto& definition = *static_cast<const Definition*>(api->definition);
+    RTorchCreateOptions complete;
     std::string reason;
-    made->api = api;
-    made->variant =
-        PickVariant(definition, std::getenv(kIsaVariable), &CpuRuns, &reason);
-    if (made->variant == nullptr) {
-      return Fail(error, RTORCH_UNIMPLEMENTED, api->name + (": " + reason));
+    if (!Complete(options, &complete, &reason)) {
+      return Fail(error, RTORCH_INVALID_ARGUMENT, *api, reason);
     }
-    const RTorchCode code =
-        made->variant->backend->create(*definition.weights, &made->instance, &reason);
-    if (code != RTORCH_OK) return Fail(error, code, api->name + (": " + reason));
-    *model = made.release();
+    if (complete.threads < 0) {
+      return Fail(error, RTORCH_INVALID_ARGUMENT, *api,
+                  "threads is " + std::to_string(complete.threads));
+    }
+    if (complete.allocator != nullptr &&
+        (complete.allocator->struct_size < sizeof(RTorchAllocator) ||
+         complete.allocator->allocate == nullptr)) {
+      return Fail(error, RTORCH_INVALID_ARGUMENT, *api, "the allocator is incomplete");
+    }
+    if (!PickDevice(*api, &complete.device, &reason)) {
+      return Fail(error, RTORCH_INVALID_ARGUMENT, *api, reason);
+    }
+    const Variant* variant =
+        PickVariant(definition, std::getenv(kIsaVariable), &CpuRuns, &reason);
+    if (variant == nullptr) return Fail(error, RTORCH_UNIMPLEMENTED, *api, reason);
+    Share share;
+    RTorchCode code =
+        Share::Of(*api, *variant, complete.device, complete.weights, &share, &reason);
+    if (code != RTORCH_OK) return Fail(error, code, *api, reason);
+    Bound bound;
+    code = Bound::Make(*variant, std::move(share), complete.threads, nullptr, &bound,
+                       &reason);
+    if (code != RTORCH_OK) return Fail(error, code, *api, reason);
+    *model = new RTorchModel(api, variant, complete, std::move(bound));
     return RTORCH_OK;
   } catch (...) {
     return FailWithException(error);
   }
 }
 
-void DestroyModel(RTorchModel* model) {
-  if (model == nullptr) return;
-  model->variant->backend->destroy(model->instance);
-  delete model;
-}
+void DestroyModel(RTorchModel* model) { delete model; }
 
 RTorchCode RunModel(const RTorchModel* model, const RTorchTensor* inputs,
                     std::int32_t num_inputs, RTorchTensor* outputs,
-                    std::int32_t num_outputs, RTorchError* error) {
+                    std::int32_t num_outputs, const RTorchRunOptions* options,
+                    RTorchError* error) {
+  if (model == nullptr) {
+    return Fail(error, RTORCH_INVALID_ARGUMENT, "the model is null");
+  }
+  const RTorchModelApi& api = *model->api;
   try {
-    if (model == nullptr) {
-      return Fail(error, RTORCH_INVALID_ARGUMENT, "the model is null");
-    }
-    const RTorchModelApi& api = *model->api;
     if (num_inputs != api.num_inputs || num_outputs != api.num_outputs ||
         (num_inputs > 0 && inputs == nullptr) ||
         (num_outputs > 0 && outputs == nullptr)) {
@@ -470,7 +461,19 @@ RTorchCode RunModel(const RTorchModel* model, const RTorchTensor* inputs,
                       " outputs, not " + std::to_string(num_inputs) + " and " +
                       std::to_string(num_outputs) + ", nor null arrays");
     }
-    return RunChecked(*model, inputs, outputs, error);
+    RTorchRunOptions complete;
+    std::string reason;
+    if (!Complete(options, &complete, &reason)) {
+      return Fail(error, RTORCH_INVALID_ARGUMENT, api, reason);
+    }
+    if (complete.flags != 0) {
+      return Fail(error, RTORCH_INVALID_ARGUMENT, api, "the run's flags are not 0");
+    }
+    if (complete.cancelled != nullptr &&
+        complete.cancelled(complete.cancel_context) != 0) {
+      return Fail(error, RTORCH_CANCELLED, api, "cancelled before it began");
+    }
+    return Run(*model, inputs, outputs, complete, error)();
   } catch (...) {
     return FailWithException(error);
   }
@@ -482,9 +485,39 @@ void ReleaseTensor(RTorchTensor* output) {
   *output = RTorchTensor{};
 }
 
+RTorchCode SwapWeights(RTorchModel* model, const RTorchWeights* weights,
+                       RTorchError* error) {
+  if (model == nullptr) {
+    return Fail(error, RTORCH_INVALID_ARGUMENT, "the model is null");
+  }
+  const RTorchModelApi& api = *model->api;
+  try {
+    // Made before the runs of a stateful model have to wait; but what its buffers hold is
+    // known only then.
+    std::unique_lock<std::mutex> lock(model->mutex, std::defer_lock);
+    Share share;
+    std::string reason;
+    RTorchCode code =
+        Share::Of(api, *model->variant, model->device, weights, &share, &reason);
+    if (code != RTORCH_OK) return Fail(error, code, api, reason);
+    lock.lock();
+    Bound bound;
+    {
+      const LeftRight<Bound>::Reader before(model->bound);
+      code = Bound::Make(*model->variant, std::move(share), model->threads,
+                         before->instance(), &bound, &reason);
+    }
+    if (code != RTORCH_OK) return Fail(error, code, api, reason);
+    bound.Own(weights);
+    model->bound.Replace(std::move(bound));
+    return RTORCH_OK;
+  } catch (...) {
+    return FailWithException(error);
+  }
+}
+
 const char* IsaOfModel(const RTorchModel* model) {
   return model == nullptr ? "" : model->variant->isa;
 }
 
-}  // namespace internal
-}  // namespace rules_torch
+}  // namespace rules_torch::internal

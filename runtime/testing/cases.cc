@@ -33,6 +33,7 @@ class Reader {
   HostTensor TakeTensor() {
     HostTensor tensor;
     tensor.abi.dtype = Take<std::int32_t>();
+    tensor.abi.device = {RTORCH_CPU, 0};
     tensor.abi.rank = Take<std::int32_t>();
     if (tensor.abi.rank < 0 || tensor.abi.rank > RTORCH_MAX_RANK) {
       ok_ = false;

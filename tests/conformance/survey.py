@@ -16,12 +16,12 @@ import warnings
 import torch
 import torch._logging
 
+from aot_common.errors import UserError
 from tests.conformance import table
 from tests.conformance.operators import model
 from tests.conformance.samples import DTYPES, OPERATORS, Sample, samples
 from torch_aot import codegen, eager, export
 from torch_aot.entry import Entry
-from torch_aot.errors import UserError
 
 _WIDTH = 120
 

@@ -19,7 +19,7 @@ _ActionOutputsInfo = provider(
     fields = {"files": "depset of Files."},
 )
 
-_EDGES = ["deps", "kernels", "library", "model", "srcs"]
+_EDGES = ["codegen", "deps", "kernel_library", "kernels", "model", "model_library", "srcs", "triton_library"]
 
 def _outputs_aspect_impl(target, ctx):
     own = [

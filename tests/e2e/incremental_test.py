@@ -9,6 +9,7 @@ import unittest
 from tests.e2e import nested
 
 _TARGET = "//examples/two_models"
+_KERNEL = "//kernels:add"
 
 
 class IncrementalTest(unittest.TestCase):
@@ -54,6 +55,19 @@ class IncrementalTest(unittest.TestCase):
             if output.endswith(".o")
         ]
         self.assertEqual(["embed.pic.o"], [os.path.basename(o) for o in compiled])
+
+    def test_another_compilation_mode_runs_no_python(self) -> None:
+        self.workspace.build(_TARGET, _KERNEL)  # whatever ran before
+        for mode in ("opt", "dbg"):
+            spawns = self.workspace.build(
+                _TARGET, _KERNEL, flags=[f"--compilation_mode={mode}"]
+            )
+            ran = self._count(spawns)
+            print(f"-c {mode}:", dict(ran))
+            self.assertGreater(ran["CppCompile"], 0)
+            self.assertEqual(
+                [], [name for name in ran if name.startswith(("Torch", "Triton"))]
+            )
 
     def test_another_isa_exports_nothing(self) -> None:
         spawns = self.workspace.build(

@@ -18,6 +18,8 @@ load(
     "failure_test",
     "linked",
     "names",
+    "once_test",
+    "optimisation",
     "own_inputs",
     "suite",
 )
@@ -44,7 +46,7 @@ def _providers_impl(ctx):
     asserts.equals(env, "library.model.cc", codegen.table.basename)
     asserts.equals(env, ["library.x86-64-v3.wrapper.cc"], names(codegen.wrappers.values()))
     asserts.equals(env, ["library.x86-64-v3.kernels.cc"], names(codegen.kernels.values()))
-    asserts.equals(env, "library.weights.bin", codegen.weights.basename)
+    asserts.equals(env, "library.weights.safetensors", codegen.weights.basename)
     asserts.equals(env, "library.manifest.json", codegen.manifest.basename)
     asserts.false(env, TorchModelInfo in target, "the library is no model")
     return analysistest.end(env)
@@ -68,7 +70,7 @@ def _output_groups_impl(ctx):
         "library.h",
         "library.manifest.json",
         "library.model.cc",
-        "library.weights.bin",
+        "library.weights.safetensors",
         _KERNELS,
         _WRAPPER,
     ], names(groups.torch_generated))
@@ -179,7 +181,7 @@ def _codegen_outputs_impl(ctx):
         "library.h",
         "library.manifest.json",
         "library.model.cc",
-        "library.weights.bin",
+        "library.weights.safetensors",
         _KERNELS,
         _WRAPPER,
     ], names(action_of(env, "TorchCodegen").outputs))
@@ -211,7 +213,7 @@ def _codegen_arguments_impl(ctx):
         "--class=Library",
         "--namespace=tests::rules",
         "--include=tests/rules/library.h",
-        "--out={}/tests/rules/library.h".format(analysistest.target_bin_dir_path(env)),
+        "--out={}/tests/rules/library_codegen/library.h".format(analysistest.target_bin_dir_path(env)),
     ]:
         assert_contains(env, argv, flag)
     return analysistest.end(env)
@@ -243,6 +245,35 @@ _codegen_full_trace_test = analysistest.make(
     config_settings = {FULL_TRACE: True},
 )
 
+def _codegen_variants_impl(ctx):
+    """One action for all instruction sets, the one to prefer first."""
+    env = analysistest.begin(ctx)
+    argv = action_of(env, "TorchCodegen").argv
+    asserts.equals(env, ["x86-64-v4", "x86-64-v3"], [
+        arg.removeprefix("--isa=")
+        for arg in argv
+        if arg.startswith("--isa=")
+    ])
+    return analysistest.end(env)
+
+_codegen_variants_test = analysistest.make(_codegen_variants_impl)
+
+_codegen_once_test = once_test("library_codegen")
+
+def _links_impl(ctx):
+    """What was generated lies where the library's other outputs do, whatever the build."""
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    bin = analysistest.target_bin_dir_path(env)
+    asserts.true(env, "-dbg" in bin, bin)
+    codegen = target[TorchCodegenInfo]
+    for file in [codegen.header, codegen.weights, codegen.manifest] + codegen.sources:
+        asserts.equals(env, "{}/tests/rules/{}".format(bin, file.basename), file.path)
+    asserts.true(env, "-fastbuild" in codegen.model.program.path, codegen.model.program.path)
+    return analysistest.end(env)
+
+_links_test = analysistest.make(_links_impl, config_settings = {COMPILATION_MODE: "dbg"})
+
 # ---- Instruction sets.
 
 def _isa_test(isas, flags, config_settings = {}):
@@ -254,9 +285,9 @@ def _isa_test(isas, flags, config_settings = {}):
 
     def impl(ctx):
         env = analysistest.begin(ctx)
-        argv = action_of(env, "TorchCodegen").argv
-        asserts.equals(env, isas, [arg.removeprefix("--isa=") for arg in argv if arg.startswith("--isa=")])
-        name = analysistest.target_under_test(env).label.name
+        target = analysistest.target_under_test(env)
+        asserts.equals(env, isas, target[TorchCodegenInfo].isas)
+        name = target.label.name
         for isa in isas:
             for action in compile_actions(env, "{}.{}.kernels.cc".format(name, isa)):
                 assert_contains(env, action.argv, "-fno-lto")
@@ -348,16 +379,11 @@ _threads_by_attribute_test = _threads_test("3", {THREADS: "none"})
 
 # ---- Compilation.
 
-def _optimisation(action):
-    """The last -O of a command line, which is the one that counts."""
-    flags = [arg for arg in action.argv if arg.startswith("-O")]
-    return flags[-1] if flags else None
-
 def _optimised_impl(ctx):
     """Vector code without optimisation is unusably slow, so plain builds have it too."""
     env = analysistest.begin(ctx)
     for action in compile_actions(env, _KERNELS):
-        asserts.equals(env, "-O3", _optimisation(action))
+        asserts.equals(env, "-O3", optimisation(action))
         assert_contains(env, action.argv, "-DNDEBUG")
     return analysistest.end(env)
 
@@ -375,7 +401,7 @@ def _debuggable_impl(ctx):
     env = analysistest.begin(ctx)
     for source in [_KERNELS, _WRAPPER]:
         for action in compile_actions(env, source):
-            asserts.true(env, _optimisation(action) in [None, "-O0"], _optimisation(action))
+            asserts.true(env, optimisation(action) in [None, "-O0"], optimisation(action))
             assert_contains(env, action.argv, "-g")
             assert_lacks(env, action.argv, "NDEBUG")
     return analysistest.end(env)
@@ -400,7 +426,7 @@ def _weights_input_impl(ctx):
     """New weights of the same shapes compile nothing: they are assembled, and linked."""
     env = analysistest.begin(ctx)
     for action in compile_actions(env, "embed.S"):
-        assert_contains(env, names(action.inputs), "library.weights.bin")
+        assert_contains(env, names(action.inputs), "library.weights.safetensors")
     for source in [_KERNELS, _WRAPPER]:
         for action in compile_actions(env, source):
             assert_lacks(env, names(action.inputs), "weights")
@@ -519,14 +545,16 @@ def cc_torch_library_test_suite(name):
         tags = ["manual"],
     )
     suite(name, {
-        "cc_torch_library_class_of_a_keyword_test": (_class_of_a_keyword_test, ":class_of_a_keyword"),
-        "cc_torch_library_class_of_a_member_test": (_class_of_a_member_test, ":run"),
-        "cc_torch_library_codegen_arguments_test": (_codegen_arguments_test, ":library"),
-        "cc_torch_library_codegen_environment_test": (_codegen_environment_test, ":library"),
-        "cc_torch_library_codegen_full_trace_test": (_codegen_full_trace_test, ":library"),
-        "cc_torch_library_codegen_inputs_test": (_codegen_inputs_test, ":library"),
-        "cc_torch_library_codegen_names_test": (_codegen_names_test, ":named"),
-        "cc_torch_library_codegen_outputs_test": (_codegen_outputs_test, ":library"),
+        "cc_torch_library_class_of_a_keyword_test": (_class_of_a_keyword_test, ":class_of_a_keyword_codegen"),
+        "cc_torch_library_class_of_a_member_test": (_class_of_a_member_test, ":run_codegen"),
+        "cc_torch_library_codegen_arguments_test": (_codegen_arguments_test, ":library_codegen"),
+        "cc_torch_library_codegen_environment_test": (_codegen_environment_test, ":library_codegen"),
+        "cc_torch_library_codegen_full_trace_test": (_codegen_full_trace_test, ":library_codegen"),
+        "cc_torch_library_codegen_inputs_test": (_codegen_inputs_test, ":library_codegen"),
+        "cc_torch_library_codegen_names_test": (_codegen_names_test, ":named_codegen"),
+        "cc_torch_library_codegen_once_test": (_codegen_once_test, ":library_codegen"),
+        "cc_torch_library_codegen_outputs_test": (_codegen_outputs_test, ":library_codegen"),
+        "cc_torch_library_codegen_variants_test": (_codegen_variants_test, ":v4_library_codegen"),
         "cc_torch_library_debuggable_in_dbg_test": (_debuggable_in_dbg_test, ":library"),
         "cc_torch_library_default_outputs_test": (_default_outputs_test, ":library"),
         "cc_torch_library_features_test": (_features_test, ":asan_library"),
@@ -535,9 +563,10 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_isas_by_default_test": (_isas_by_default_test, ":library"),
         "cc_torch_library_isas_by_flag_test": (_isas_by_flag_test, ":library"),
         "cc_torch_library_linked_statically_test": (_linked_statically_test, ":library"),
+        "cc_torch_library_links_test": (_links_test, ":library"),
         "cc_torch_library_links_the_runtime_test": (_links_the_runtime_test, ":library"),
-        "cc_torch_library_namespace_of_a_macro_test": (_namespace_of_a_macro_test, ":namespace_of_a_macro"),
-        "cc_torch_library_not_a_model_test": (_not_a_model_test, ":library_of_no_model"),
+        "cc_torch_library_namespace_of_a_macro_test": (_namespace_of_a_macro_test, ":namespace_of_a_macro_codegen"),
+        "cc_torch_library_not_a_model_test": (_not_a_model_test, ":library_of_no_model_codegen"),
         "cc_torch_library_one_copy_of_weights_test": (_one_copy_of_weights_test, ":v4_library"),
         "cc_torch_library_optimised_in_fastbuild_test": (_optimised_in_fastbuild_test, ":library"),
         "cc_torch_library_optimised_in_opt_test": (_optimised_in_opt_test, ":library"),
@@ -547,11 +576,11 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_public_headers_test": (_public_headers_test, ":library"),
         "cc_torch_library_rounds_as_eager_test": (_rounds_as_eager_test, ":library"),
         "cc_torch_library_symbols_test": (_symbols_test, ":library"),
-        "cc_torch_library_threads_by_attribute_test": (_threads_by_attribute_test, ":v4_library"),
-        "cc_torch_library_threads_by_default_test": (_threads_by_default_test, ":library"),
-        "cc_torch_library_threads_by_flag_test": (_threads_by_flag_test, ":library"),
+        "cc_torch_library_threads_by_attribute_test": (_threads_by_attribute_test, ":v4_library_codegen"),
+        "cc_torch_library_threads_by_default_test": (_threads_by_default_test, ":library_codegen"),
+        "cc_torch_library_threads_by_flag_test": (_threads_by_flag_test, ":library_codegen"),
         "cc_torch_library_torch_stays_private_test": (_torch_stays_private_test, ":library"),
-        "cc_torch_library_unknown_isa_test": (_unknown_isa_test, ":library"),
+        "cc_torch_library_unknown_isa_test": (_unknown_isa_test, ":library_codegen"),
         "cc_torch_library_weak_symbols_test": (_weak_symbols_test, ":v4_library"),
         "cc_torch_library_weights_input_test": (_weights_input_test, ":library"),
     })

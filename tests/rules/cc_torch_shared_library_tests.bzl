@@ -112,24 +112,24 @@ def cc_torch_shared_library_test_suite(name):
     """
     cc_torch_shared_library(
         name = "shared",
-        library = ":library",
+        model_library = ":library",
         tags = ["manual"],
     )
     cc_torch_shared_library(
         name = "custom_shared",
-        library = ":library",
+        model_library = ":library",
         shared_lib_name = "libvision.so",
         tags = ["manual"],
     )
     cc_torch_shared_library(
         name = "badly_named_shared",
-        library = ":library",
+        model_library = ":library",
         shared_lib_name = "vision.dll",
         tags = ["manual"],
     )
     cc_torch_shared_library(
         name = "shared_of_no_model",
-        library = ":cc",
+        model_library = ":cc",
         tags = ["manual"],
     )
     suite(name, {

@@ -17,6 +17,7 @@ load(
     "failure_test",
     "linked",
     "names",
+    "once_test",
     "own_inputs",
     "suite",
 )
@@ -191,7 +192,7 @@ def _compile_arguments_impl(ctx):
             "--architecture=sm_90",
             "--tuning=tests/rules/kernels.tuning.json",
             "--import_path=tests/rules/helper",
-            "--out={}/tests/rules/kernels/{}.sm_90.json".format(bin_dir, name),
+            "--out={}/tests/rules/kernels_codegen/{}.sm_90.json".format(bin_dir, name),
         ]:
             assert_contains(env, action.argv, flag)
         declared = _flags(action, "--declaration=")
@@ -232,6 +233,8 @@ def _runs_the_tool_impl(ctx):
     return analysistest.end(env)
 
 _runs_the_tool_test = analysistest.make(_runs_the_tool_impl)
+
+_codegen_once_test = once_test("kernels_codegen")
 
 # ---- Architectures and flags.
 
@@ -282,7 +285,7 @@ def _launcher_inputs_impl(ctx):
     """What was compiled, and no Python source: a new comment in one generates nothing anew."""
     env = analysistest.begin(ctx)
     asserts.equals(env, sorted([
-        "tests/rules/kernels/{}.{}.{}".format(function, architecture, extension)
+        "tests/rules/kernels_codegen/{}.{}.{}".format(function, architecture, extension)
         for function in ["scale", "add_floats"]
         for architecture in _DEFAULT_ARCHITECTURES
         for extension in ["images", "json"]
@@ -295,15 +298,15 @@ def _launcher_arguments_impl(ctx):
     """What functions are called is told from the label; they are in declared order."""
     env = analysistest.begin(ctx)
     action = action_of(env, "TritonLauncher")
-    prefix = analysistest.target_bin_dir_path(env) + "/tests/rules/kernels"
-    asserts.equals(env, ["launcher", prefix + "/scale.sm_80.json", prefix + "/scale.sm_90.json"], action.argv[1:4])
+    folder = analysistest.target_bin_dir_path(env) + "/tests/rules/kernels_codegen"
+    asserts.equals(env, ["launcher", folder + "/scale.sm_80.json", folder + "/scale.sm_90.json"], action.argv[1:4])
     for flag in [
         "--label=//tests/rules:kernels",
         "--id=rtorch_tests_rules_kernels",
         "--name=Kernels",
         "--namespace=tests::rules",
         "--include=tests/rules/kernels.h",
-        "--out=" + prefix + ".h",
+        "--out=" + folder + "/kernels.h",
     ]:
         assert_contains(env, action.argv, flag)
     return analysistest.end(env)
@@ -355,53 +358,54 @@ def cc_triton_library_test_suite(name):
         name = "named_kernels",
         architectures = ["sm_86", "compute_75"],
         kernels = kernels,
-        library = ":kernels_py",
+        triton_library = ":kernels_py",
         namespace = "acme::gpu",
         tags = ["manual"],
     )
     cc_triton_library(
         name = "namespace_of_a_keyword",
         kernels = kernels,
-        library = ":kernels_py",
+        triton_library = ":kernels_py",
         namespace = "gpu::export",
         tags = ["manual"],
     )
     cc_triton_library(
         name = "library_of_no_kernels",
         kernels = kernels,
-        library = ":no_kernels",
+        triton_library = ":no_kernels",
         tags = ["manual"],
     )
     suite(name, {
-        "cc_triton_library_actions_test": (_actions_test, ":kernels"),
+        "cc_triton_library_actions_test": (_actions_test, ":kernels_codegen"),
         "cc_triton_library_architectures_by_attribute_and_flag_test": (
             _architectures_by_attribute_and_flag_test,
-            ":named_kernels",
+            ":named_kernels_codegen",
         ),
-        "cc_triton_library_architectures_by_attribute_test": (_architectures_by_attribute_test, ":named_kernels"),
-        "cc_triton_library_architectures_by_default_test": (_architectures_by_default_test, ":kernels"),
-        "cc_triton_library_architectures_by_flag_test": (_architectures_by_flag_test, ":kernels"),
-        "cc_triton_library_compile_arguments_test": (_compile_arguments_test, ":kernels"),
-        "cc_triton_library_compile_inputs_test": (_compile_inputs_test, ":kernels"),
+        "cc_triton_library_architectures_by_attribute_test": (_architectures_by_attribute_test, ":named_kernels_codegen"),
+        "cc_triton_library_architectures_by_default_test": (_architectures_by_default_test, ":kernels_codegen"),
+        "cc_triton_library_architectures_by_flag_test": (_architectures_by_flag_test, ":kernels_codegen"),
+        "cc_triton_library_codegen_once_test": (_codegen_once_test, ":kernels_codegen"),
+        "cc_triton_library_compile_arguments_test": (_compile_arguments_test, ":kernels_codegen"),
+        "cc_triton_library_compile_inputs_test": (_compile_inputs_test, ":kernels_codegen"),
         "cc_triton_library_compile_inputs_without_deps_test": (
             _compile_inputs_without_deps_test,
-            ":plain_kernels",
+            ":plain_kernels_codegen",
         ),
         "cc_triton_library_default_outputs_test": (_default_outputs_test, ":kernels"),
-        "cc_triton_library_environment_test": (_environment_test, ":kernels"),
-        "cc_triton_library_full_trace_test": (_full_trace_test, ":kernels"),
+        "cc_triton_library_environment_test": (_environment_test, ":kernels_codegen"),
+        "cc_triton_library_full_trace_test": (_full_trace_test, ":kernels_codegen"),
         "cc_triton_library_images_input_test": (_images_input_test, ":kernels"),
-        "cc_triton_library_launcher_arguments_test": (_launcher_arguments_test, ":kernels"),
-        "cc_triton_library_launcher_inputs_test": (_launcher_inputs_test, ":kernels"),
-        "cc_triton_library_line_info_test": (_line_info_test, ":kernels"),
+        "cc_triton_library_launcher_arguments_test": (_launcher_arguments_test, ":kernels_codegen"),
+        "cc_triton_library_launcher_inputs_test": (_launcher_inputs_test, ":kernels_codegen"),
+        "cc_triton_library_line_info_test": (_line_info_test, ":kernels_codegen"),
         "cc_triton_library_linked_statically_test": (_linked_statically_test, ":kernels"),
         "cc_triton_library_links_test": (_links_test, ":kernels"),
-        "cc_triton_library_namespace_of_a_keyword_test": (_namespace_of_a_keyword_test, ":namespace_of_a_keyword"),
-        "cc_triton_library_namespace_test": (_namespace_test, ":named_kernels"),
-        "cc_triton_library_not_kernels_test": (_not_kernels_test, ":library_of_no_kernels"),
+        "cc_triton_library_namespace_of_a_keyword_test": (_namespace_of_a_keyword_test, ":namespace_of_a_keyword_codegen"),
+        "cc_triton_library_namespace_test": (_namespace_test, ":named_kernels_codegen"),
+        "cc_triton_library_not_kernels_test": (_not_kernels_test, ":library_of_no_kernels_codegen"),
         "cc_triton_library_output_groups_test": (_output_groups_test, ":kernels"),
         "cc_triton_library_providers_test": (_providers_test, ":kernels"),
         "cc_triton_library_public_headers_test": (_public_headers_test, ":kernels"),
-        "cc_triton_library_runs_the_tool_test": (_runs_the_tool_test, ":kernels"),
+        "cc_triton_library_runs_the_tool_test": (_runs_the_tool_test, ":kernels_codegen"),
         "cc_triton_library_tool_test": (_tool_test, "//tools:compile_kernels"),
     })

@@ -150,6 +150,7 @@ def _class_problem_impl(ctx):
         "Buffers": "the name of one of its members",
         "EOF": "a macro of the compiler's or of C's headers",
         "Run": "the name of one of its members",
+        "Symbols": "the name of one of its members",
         "a b": "no C++ identifier",
         "a::B": "no C++ identifier",
         "char8_t": "a C++ keyword",

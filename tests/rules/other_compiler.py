@@ -1,1 +1,1 @@
-"""The compiler of another torch_toolchain; never run."""
+"""The compiler of another torch_compiler_toolchain; never run."""

@@ -1,1 +1,1 @@
-// The runtime of another torch_toolchain; never compiled.
+// The runtime of another torch_runtime_toolchain; never compiled.

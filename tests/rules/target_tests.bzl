@@ -3,7 +3,10 @@
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
 
 # buildifier: disable=bzl-visibility
-load("//rules/private:target.bzl", "ISAS", "resolve_isas", "resolve_threads")
+load("//rules/private:isa.bzl", "ISAS")
+
+# buildifier: disable=bzl-visibility
+load("//rules/private:target.bzl", "resolve_isas", "resolve_threads")
 load(":util.bzl", "failure_test")
 
 def _default_isas_impl(ctx):
@@ -36,9 +39,9 @@ _preferred_isas_test = unittest.make(_preferred_isas_impl)
 def _isa_flags_impl(ctx):
     """Every instruction set is spelt out to the compiler, and none is the builder's."""
     env = unittest.begin(ctx)
-    for isa, flags in ISAS.items():
-        asserts.true(env, flags, isa)
-        for flag in flags:
+    for isa, about in ISAS.items():
+        asserts.true(env, about["flags"], isa)
+        for flag in about["flags"]:
             asserts.false(env, "native" in flag, isa)
     return unittest.end(env)
 

@@ -1,10 +1,16 @@
-"""torch_toolchain: its halves, and how a user's own replace ours."""
+"""The toolchains of models, and how a user's own replace ours."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("@rules_cc//cc:defs.bzl", "cc_library")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("@rules_python//python:defs.bzl", "py_binary")
-load("//rules:defs.bzl", "torch_toolchain")
+load(
+    "//rules:defs.bzl",
+    "TorchCompilerInfo",
+    "TorchRuntimeInfo",
+    "torch_compiler_toolchain",
+    "torch_runtime_toolchain",
+)
 load(
     ":util.bzl",
     "CPP_EXTENSIONS",
@@ -19,57 +25,38 @@ load(
     "suite",
 )
 
-_COMPILER_TYPE = "//rules:compiler_toolchain_type"
-_RUNTIME_TYPE = "//rules:runtime_toolchain_type"
-
 def _extra(*targets):
     return {EXTRA_TOOLCHAINS: [str(Label("//tests/rules:" + target)) for target in targets]}
 
-# ---- The rule.
+# ---- The rules.
 
-def _compiler_half_impl(ctx):
-    """A compiler alone is half a toolchain; it runs where actions run."""
+def _compiler_impl(ctx):
+    """A compiler runs where actions run, for each of them if it is no worker."""
     env = analysistest.begin(ctx)
-    toolchain = analysistest.target_under_test(env)[platform_common.ToolchainInfo]
-    executable = toolchain.compiler.executable
+    compiler = analysistest.target_under_test(env)[platform_common.ToolchainInfo].compiler
+    executable = compiler.program.executable
     asserts.equals(env, "other_compiler", executable.basename)
     asserts.true(env, "-exec" in executable.path, executable.path)
-    asserts.equals(env, None, toolchain.runtime)
-    asserts.false(env, toolchain.worker)
+    asserts.equals(env, None, compiler.start_worker)
+    asserts.equals(env, compiler, analysistest.target_under_test(env)[TorchCompilerInfo])
     return analysistest.end(env)
 
-_compiler_half_test = analysistest.make(_compiler_half_impl)
+_compiler_test = analysistest.make(_compiler_impl)
 
-def _runtime_half_impl(ctx):
-    """Headers and libraries are the other half; they are built for the target."""
+def _runtime_impl(ctx):
+    """Headers and libraries are built for the target."""
     env = analysistest.begin(ctx)
-    toolchain = analysistest.target_under_test(env)[platform_common.ToolchainInfo]
-    asserts.equals(env, None, toolchain.compiler)
-    asserts.equals(env, ["libother_interface.a"], linked(toolchain.runtime.interface))
-    asserts.equals(env, ["libother_backend.a"], linked(toolchain.runtime.backend))
-    for linker_input in toolchain.runtime.backend.linking_context.linker_inputs.to_list():
+    runtime = analysistest.target_under_test(env)[platform_common.ToolchainInfo].runtime
+    asserts.equals(env, ["libother_interface.a"], linked(runtime.interface))
+    asserts.equals(env, ["libother_backend.a"], linked(runtime.backend))
+    for linker_input in runtime.backend.linking_context.linker_inputs.to_list():
         for library in linker_input.libraries:
             archive = library.static_library or library.pic_static_library
             asserts.false(env, "-exec" in archive.path, archive.path)
+    asserts.equals(env, runtime, analysistest.target_under_test(env)[TorchRuntimeInfo])
     return analysistest.end(env)
 
-_runtime_half_test = analysistest.make(_runtime_half_impl)
-
-def _both_halves_impl(ctx):
-    """One target may be both, for both toolchain types."""
-    env = analysistest.begin(ctx)
-    toolchain = analysistest.target_under_test(env)[platform_common.ToolchainInfo]
-    asserts.equals(env, "other_compiler", toolchain.compiler.executable.basename)
-    asserts.true(env, toolchain.runtime)
-    return analysistest.end(env)
-
-_both_halves_test = analysistest.make(_both_halves_impl)
-
-# Generated code needs both parts of a runtime.
-_half_a_runtime_test = failure_test("give both 'interface' and 'backend', or neither")
-
-# A toolchain without anything would be found, and then fail each user.
-_nothing_test = failure_test("give 'compiler', or 'interface' and 'backend'")
+_runtime_test = analysistest.make(_runtime_impl)
 
 # The runtime is C++ libraries.
 _runtime_not_cc_test = failure_test("does not have mandatory providers: 'CcInfo'")
@@ -77,12 +64,11 @@ _runtime_not_cc_test = failure_test("does not have mandatory providers: 'CcInfo'
 # ---- Ours.
 
 def _our_compiler_impl(ctx):
-    """What is registered as compiler has the tool, and no runtime that it would build."""
+    """What is registered as compiler is the tool, as a worker."""
     env = analysistest.begin(ctx)
-    toolchain = analysistest.target_under_test(env)[platform_common.ToolchainInfo]
-    asserts.equals(env, "compile_model", toolchain.compiler.executable.basename)
-    asserts.equals(env, None, toolchain.runtime)
-    asserts.true(env, toolchain.worker)
+    compiler = analysistest.target_under_test(env)[TorchCompilerInfo]
+    asserts.equals(env, "compile_model", compiler.program.executable.basename)
+    asserts.equals(env, "start_worker.sh", compiler.start_worker.basename)
     return analysistest.end(env)
 
 _our_compiler_test = analysistest.make(_our_compiler_impl)
@@ -90,7 +76,7 @@ _our_compiler_test = analysistest.make(_our_compiler_impl)
 def _our_runtime_impl(ctx):
     """Only the backend knows libtorch: the interface is what users' code sees."""
     env = analysistest.begin(ctx)
-    runtime = analysistest.target_under_test(env)[platform_common.ToolchainInfo].runtime
+    runtime = analysistest.target_under_test(env)[TorchRuntimeInfo]
     assert_contains(env, linked(runtime.backend), "libtorch_cpu.so")
     assert_lacks(env, linked(runtime.interface), "torch_cpu")
     return analysistest.end(env)
@@ -98,10 +84,17 @@ def _our_runtime_impl(ctx):
 _our_runtime_test = analysistest.make(_our_runtime_impl)
 
 def _our_compiler_reads_no_cpp_impl(ctx):
-    """None of our C++ is among the tool's files, or each edit of it would run all stages."""
+    """No C++ of ours but the tool's own templates is among its files.
+
+    Each edit of it would run all stages.
+    """
     env = analysistest.begin(ctx)
     runfiles = analysistest.target_under_test(env)[DefaultInfo].default_runfiles.files
-    own = [file for file in runfiles.to_list() if not file.short_path.startswith("../")]
+    own = [
+        file
+        for file in runfiles.to_list()
+        if not file.short_path.startswith("../") and "/templates/" not in file.short_path
+    ]
     assert_contains(env, names(own), "compile_model.py")
     asserts.equals(env, [], [file.path for file in own if file.extension in CPP_EXTENSIONS])
     return analysistest.end(env)
@@ -123,16 +116,26 @@ _other_compiler_exports_test = analysistest.make(
 )
 
 def _other_compiler_generates_impl(ctx):
-    """Another compiler generates code; the runtime stays who it was."""
+    """Another compiler generates code."""
     env = analysistest.begin(ctx)
     executable = action_of(env, "TorchCodegen").argv[0]
     asserts.equals(env, "other_compiler", executable.split("/")[-1])
-    for action in compile_actions(env, "library.x86-64-v3.wrapper.cc"):
-        assert_lacks(env, action.argv, "OTHER_RUNTIME")
     return analysistest.end(env)
 
 _other_compiler_generates_test = analysistest.make(
     _other_compiler_generates_impl,
+    config_settings = _extra("other_compiler_toolchain"),
+)
+
+def _other_compiler_keeps_the_runtime_impl(ctx):
+    """With another compiler, the runtime stays what it was."""
+    env = analysistest.begin(ctx)
+    for action in compile_actions(env, "library.x86-64-v3.wrapper.cc"):
+        assert_lacks(env, action.argv, "OTHER_RUNTIME")
+    return analysistest.end(env)
+
+_other_compiler_keeps_the_runtime_test = analysistest.make(
+    _other_compiler_keeps_the_runtime_impl,
     config_settings = _extra("other_compiler_toolchain"),
 )
 
@@ -160,14 +163,24 @@ def _other_runtime_impl(ctx):
             if source != "library.model.cc":
                 assert_contains(env, action.argv, "-DOTHER_RUNTIME_BACKEND")
             assert_lacks(env, action.argv, "site-packages/torch")
-    executable = action_of(env, "TorchCodegen").argv[1]
-    asserts.equals(env, "compile_model", executable.split("/")[-1])
     defines = analysistest.target_under_test(env)[CcInfo].compilation_context.defines
     asserts.equals(env, ["OTHER_RUNTIME_INTERFACE"], defines.to_list())
     return analysistest.end(env)
 
 _other_runtime_test = analysistest.make(
     _other_runtime_impl,
+    config_settings = _extra("other_runtime_toolchain"),
+)
+
+def _other_runtime_keeps_the_compiler_impl(ctx):
+    """With another runtime it is still our compiler that generates code."""
+    env = analysistest.begin(ctx)
+    executable = action_of(env, "TorchCodegen").argv[1]
+    asserts.equals(env, "compile_model", executable.split("/")[-1])
+    return analysistest.end(env)
+
+_other_runtime_keeps_the_compiler_test = analysistest.make(
+    _other_runtime_keeps_the_compiler_impl,
     config_settings = _extra("other_runtime_toolchain"),
 )
 
@@ -186,19 +199,8 @@ _other_runtime_linked_test = analysistest.make(
     config_settings = _extra("other_runtime_toolchain"),
 )
 
-# Halves registered as the wrong type: the message says which type, not that
-# `None` has no attribute.
-_no_compiler_test = failure_test(
-    "compiler_toolchain_type has no 'compiler'",
-    config_settings = _extra("runtime_as_compiler_toolchain"),
-)
-_no_runtime_test = failure_test(
-    "runtime_toolchain_type has no 'interface' and 'backend'",
-    config_settings = _extra("compiler_as_runtime_toolchain"),
-)
-
 def toolchain_test_suite(name):
-    """Declares the tests of torch_toolchain.
+    """Declares the tests of the toolchains of models.
 
     Args:
       name: string; the suite's name.
@@ -208,59 +210,49 @@ def toolchain_test_suite(name):
         srcs = ["other_compiler.py"],
         tags = ["manual"],
     )
-    for half in ["interface", "backend"]:
+    for part in ["interface", "backend"]:
         cc_library(
-            name = "other_" + half,
+            name = "other_" + part,
             srcs = ["other_runtime.cc"],
-            defines = ["OTHER_RUNTIME_" + half.upper()],
+            defines = ["OTHER_RUNTIME_" + part.upper()],
             tags = ["manual"],
         )
-    for toolchain, attrs in {
-        "both_halves": dict(
-            backend = ":other_backend",
-            compiler = ":other_compiler",
-            interface = ":other_interface",
-        ),
-        "compiler_half": dict(compiler = ":other_compiler"),
-        "nothing": dict(),
-        "only_backend": dict(backend = ":other_backend"),
-        "only_interface": dict(compiler = ":other_compiler", interface = ":other_interface"),
-        "runtime_half": dict(backend = ":other_backend", interface = ":other_interface"),
-        "runtime_not_cc": dict(backend = ":other_backend", interface = ":helper"),
-    }.items():
-        torch_toolchain(
-            name = toolchain,
-            tags = ["manual"],
-            **attrs
-        )
-    for toolchain, (target, type) in {
-        "compiler_as_runtime_toolchain": (":compiler_half", _RUNTIME_TYPE),
-        "other_compiler_toolchain": (":compiler_half", _COMPILER_TYPE),
-        "other_runtime_toolchain": (":both_halves", _RUNTIME_TYPE),
-        "runtime_as_compiler_toolchain": (":runtime_half", _COMPILER_TYPE),
-    }.items():
+    torch_compiler_toolchain(
+        name = "other_torch_compiler",
+        compiler = ":other_compiler",
+        tags = ["manual"],
+    )
+    torch_runtime_toolchain(
+        name = "other_torch_runtime",
+        backend = ":other_backend",
+        interface = ":other_interface",
+        tags = ["manual"],
+    )
+    torch_runtime_toolchain(
+        name = "runtime_not_cc",
+        backend = ":other_backend",
+        interface = ":helper",
+        tags = ["manual"],
+    )
+    for part in ["compiler", "runtime"]:
         native.toolchain(
-            name = toolchain,
+            name = "other_{}_toolchain".format(part),
             tags = ["manual"],
-            toolchain = target,
-            toolchain_type = type,
+            toolchain = ":other_torch_" + part,
+            toolchain_type = "//rules:{}_toolchain_type".format(part),
         )
     suite(name, {
-        "toolchain_both_halves_test": (_both_halves_test, ":both_halves"),
-        "toolchain_compiler_half_test": (_compiler_half_test, ":compiler_half"),
-        "toolchain_no_compiler_test": (_no_compiler_test, ":model"),
-        "toolchain_no_runtime_test": (_no_runtime_test, ":library"),
-        "toolchain_nothing_test": (_nothing_test, ":nothing"),
-        "toolchain_only_backend_test": (_half_a_runtime_test, ":only_backend"),
-        "toolchain_only_interface_test": (_half_a_runtime_test, ":only_interface"),
+        "toolchain_compiler_test": (_compiler_test, ":other_torch_compiler"),
         "toolchain_other_compiler_exports_test": (_other_compiler_exports_test, ":model"),
-        "toolchain_other_compiler_generates_test": (_other_compiler_generates_test, ":library"),
+        "toolchain_other_compiler_generates_test": (_other_compiler_generates_test, ":library_codegen"),
         "toolchain_other_compiler_is_the_reference_test": (_other_compiler_is_the_reference_test, ":model_is_right"),
+        "toolchain_other_compiler_keeps_the_runtime_test": (_other_compiler_keeps_the_runtime_test, ":library"),
+        "toolchain_other_runtime_keeps_the_compiler_test": (_other_runtime_keeps_the_compiler_test, ":library_codegen"),
         "toolchain_other_runtime_linked_test": (_other_runtime_linked_test, ":library"),
         "toolchain_other_runtime_test": (_other_runtime_test, ":library"),
         "toolchain_our_compiler_reads_no_cpp_test": (_our_compiler_reads_no_cpp_test, "//tools:compile_model"),
         "toolchain_our_compiler_test": (_our_compiler_test, "//toolchains:pip_torch_compiler"),
         "toolchain_our_runtime_test": (_our_runtime_test, "//toolchains:libtorch_runtime"),
-        "toolchain_runtime_half_test": (_runtime_half_test, ":runtime_half"),
         "toolchain_runtime_not_cc_test": (_runtime_not_cc_test, ":runtime_not_cc"),
+        "toolchain_runtime_test": (_runtime_test, ":other_torch_runtime"),
     })

@@ -120,14 +120,14 @@ def torch_model_test_test_suite(name):
     """
     torch_model_test(
         name = "model_is_right",
-        library = ":library",
+        model_library = ":library",
         tags = ["manual"],
     )
     torch_model_test(
         name = "model_is_right_loosely",
         atol = "0.25",
         cases = 5,
-        library = ":library",
+        model_library = ":library",
         rtol = "0.5",
         tags = ["manual"],
         test_inputs_only = True,
@@ -141,12 +141,12 @@ def torch_model_test_test_suite(name):
         torch_model_test(
             name = "tolerance_" + tolerance,
             atol = text,
-            library = ":library",
+            model_library = ":library",
             tags = ["manual"],
         )
     torch_model_test(
         name = "no_model_is_right",
-        library = ":cc",
+        model_library = ":cc",
         tags = ["manual"],
     )
     suite(name, {

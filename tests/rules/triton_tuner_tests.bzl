@@ -108,20 +108,20 @@ def triton_tuner_test_suite(name):
     cc_triton_library(
         name = "untuned_kernels",
         kernels = [triton_kernel("scale", signature = {"x": "*fp32"})],
-        library = ":kernels_py",
+        triton_library = ":kernels_py",
         tags = ["manual"],
     )
     triton_tuner(
         name = "tune_kernels",
-        library = ":kernels",
+        kernel_library = ":kernels",
     )
     triton_tuner(
         name = "tune_untuned_kernels",
-        library = ":untuned_kernels",
+        kernel_library = ":untuned_kernels",
     )
     triton_tuner(
         name = "tune_cc",
-        library = ":cc",
+        kernel_library = ":cc",
     )
     suite(name, {
         "triton_tuner_compile_test": (_compile_test, ":tune_kernels_candidates"),

@@ -5,11 +5,14 @@ load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 # Keys of analysistest.make(config_settings = ...). Our own are spelt in full,
 # or skylib, which hands them on, would look for them in its own repository.
 COMPILATION_MODE = "//command_line_option:compilation_mode"
+COPT = "//command_line_option:copt"
 EXTRA_TOOLCHAINS = "//command_line_option:extra_toolchains"
+FEATURES = "//command_line_option:features"
 FULL_TRACE = str(Label("//rules:full_trace"))
 GPU_ARCHITECTURES = str(Label("//rules:gpu_architectures"))
 GPU_LINE_INFO = str(Label("//rules:gpu_line_info"))
 ISAS = str(Label("//rules:isas"))
+STRIP = "//command_line_option:strip"
 THREADS = str(Label("//rules:threads"))
 
 CPP_EXTENSIONS = ["S", "a", "c", "cc", "cpp", "h", "hpp", "o"]
@@ -43,6 +46,37 @@ def failure_test(message, config_settings = {}):
         return analysistest.end(env)
 
     return analysistest.make(impl, config_settings = config_settings, expect_failure = True)
+
+def once_test(target):
+    """Makes a test that a target makes the same files for -c dbg and sanitizers as ever.
+
+    Args:
+      target: string; the name of a target in //tests/rules, also to be the target
+        under test.
+
+    Returns:
+      a rule.
+    """
+
+    def impl(ctx):
+        env = analysistest.begin(ctx)
+        asserts.equals(
+            env,
+            [file.path for file in ctx.attr.plain[DefaultInfo].files.to_list()],
+            [file.path for file in analysistest.target_under_test(env)[DefaultInfo].files.to_list()],
+        )
+        return analysistest.end(env)
+
+    return analysistest.make(
+        impl,
+        attrs = {"plain": attr.label(default = Label("//tests/rules:" + target))},
+        config_settings = {
+            COMPILATION_MODE: "dbg",
+            COPT: ["-g1"],
+            FEATURES: ["asan"],
+            STRIP: "never",
+        },
+    )
 
 def actions_of(env, mnemonic):
     """The actions with a mnemonic that the target under test declares."""
@@ -89,6 +123,11 @@ def compile_actions(env, source):
     if not actions:
         fail("nothing compiles", source)
     return actions
+
+def optimisation(action):
+    """The last -O of a compilation, which is the one that counts, or None."""
+    flags = [arg for arg in action.argv if arg.startswith("-O")]
+    return flags[-1] if flags else None
 
 def _source(action):
     return action.argv[action.argv.index("-c") + 1]

@@ -250,13 +250,14 @@ int Drive(const std::vector<T>& expected, const std::vector<T>& actual,
       {{{"x", "int8[2]", RTORCH_INT8, {Fixed(2)}}},
        {{"y", "?[?]", DTypeOf<T>::value, {DataDependent()}}},
        {}},
-      [&](const RTorchTensor* inputs, RTorchTensor* outputs, bool* owned, auto*) {
+      [&](const RTorchTensor* inputs, RTorchTensor* outputs, internal::Result* results, auto*) {
         const auto* x = static_cast<const std::int8_t*>(inputs[0].data);
         EXPECT_EQ(x[0], 3);
         EXPECT_EQ(x[1], 4);
         outputs[0] =
             self->NewResult(actual, {static_cast<std::int64_t>(actual.size())});
-        return owned[0] = true;
+        results[0] = internal::Result::kOwned;
+                   return true;
       });
   self = &fake;
   return RunDriver(fake.api(), Write(writer.bytes()), atol, rtol, printed);
@@ -392,9 +393,10 @@ TEST(TestModelTest, OtherNumbersOfTensorsFail) {
 TEST(TestModelTest, AnotherDTypeFails) {
   FakeModel* self = nullptr;
   FakeModel fake({{}, {{"y", "", RTORCH_UINT8, {Fixed(1)}}}, {}},
-                 [&](auto*, RTorchTensor* outputs, bool* owned, auto*) {
+                 [&](auto*, RTorchTensor* outputs, internal::Result* results, auto*) {
                    outputs[0] = self->NewResult<std::uint8_t>({'x'}, {1});
-                   return owned[0] = true;
+                   results[0] = internal::Result::kOwned;
+                   return true;
                  });
   self = &fake;
   EXPECT_EQ(RunDriver(fake.api(), Write(Result(RTORCH_UINT8, {1}))), 0);
@@ -413,12 +415,12 @@ class Sequence {
   Sequence(bool stateful, std::function<char(int run)> value)
       : value_(std::move(value)),
         fake_({{}, {{"y", "", RTORCH_UINT8, {Fixed(1)}}}, {}, stateful},
-              [this](auto*, RTorchTensor* outputs, bool* owned, auto*) {
+              [this](auto*, RTorchTensor* outputs, internal::Result* results, auto*) {
                 // Its own number: runs overlap.
                 const char given = value_(++runs_);
                 outputs[0] = fake_.NewResult<std::uint8_t>(
                     {static_cast<std::uint8_t>(given)}, {1});
-                owned[0] = true;
+                results[0] = internal::Result::kOwned;
                 return given != 'f';  // fails
               }) {}
 

@@ -22,7 +22,7 @@ RTorchTensor Ones(std::vector<float>* x) {
 
 class CompiledMemoryTest : public ::testing::Test {
  protected:
-  void SetUp() override { ASSERT_EQ(api_.create(&api_, &model_, nullptr), RTORCH_OK); }
+  void SetUp() override { ASSERT_EQ(api_.create(&api_, nullptr, &model_, nullptr), RTORCH_OK); }
   void TearDown() override { api_.destroy(model_); }
 
   // What a run on n ones says that cannot have the memory for its result.
@@ -31,7 +31,7 @@ class CompiledMemoryTest : public ::testing::Test {
     const RTorchTensor input = Ones(&x);
     RTorchTensor output{};
     RTorchError error{};
-    EXPECT_EQ(api_.run(model_, &input, 1, &output, 1, &error),
+    EXPECT_EQ(api_.run(model_, &input, 1, &output, 1, nullptr, &error),
               RTORCH_RESOURCE_EXHAUSTED);
     EXPECT_EQ(output.data, nullptr);
     return error.message;
@@ -57,7 +57,7 @@ TEST_F(CompiledMemoryTest, TheModelWorksOnAfterwards) {
   std::vector<float> x(3, 2);
   const RTorchTensor input = Ones(&x);
   RTorchTensor output{};
-  ASSERT_EQ(api_.run(model_, &input, 1, &output, 1, nullptr), RTORCH_OK);
+  ASSERT_EQ(api_.run(model_, &input, 1, &output, 1, nullptr, nullptr), RTORCH_OK);
   EXPECT_EQ(static_cast<float*>(output.data)[26], 8);
   api_.release(&output);
 }
@@ -69,7 +69,7 @@ TEST_F(CompiledMemoryTest, AnyAllocationOfARun) {
   RTorchTensor output{};
   const int failures = FailuresUntilSuccess([&](int count, RTorchError* error) {
     const OnlyAllocations scarce(count);
-    return api_.run(model_, &input, 1, &output, 1, error);
+    return api_.run(model_, &input, 1, &output, 1, nullptr, error);
   });
   EXPECT_GT(failures, 0);
   EXPECT_EQ(static_cast<float*>(output.data)[26], 8);
@@ -80,7 +80,7 @@ TEST_F(CompiledMemoryTest, AnyAllocationOfCreate) {
   RTorchModel* another = nullptr;
   const int failures = FailuresUntilSuccess([&](int count, RTorchError* error) {
     const OnlyAllocations scarce(count);
-    return api_.create(&api_, &another, error);
+    return api_.create(&api_, nullptr, &another, error);
   });
   EXPECT_GT(failures, 0);
   api_.destroy(another);

@@ -27,6 +27,11 @@ class CompiledSizesTest : public ::testing::Test {
   const Positive model_ = Make();
 };
 
+// What is known of them before the run.
+static_assert(Positive::OutputSizes({7}).places[0] == -1);
+static_assert(Positive::OutputSizes({7}).places[1] == 1);
+static_assert(Positive::OutputSizes({7}).next[0] == 7);
+
 TEST_F(CompiledSizesTest, AreThoseOfTheResult) {
   const std::vector<float> x = {1, -1, 0, 2, 3};
   const StatusOr<Positive::Outputs> outputs = model_.Run(Inputs(x));

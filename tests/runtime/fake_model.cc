@@ -8,47 +8,76 @@
 
 namespace rules_torch::testing {
 
-RTorchDim Fixed(std::int64_t size) { return {size, size, -1, 1, 0}; }
+namespace {
+
+// What a Backend's load makes, and the instances are.
+struct Loaded {
+  FakeModel* model;
+  const void* const* weights;
+};
+
+thread_local const Loaded* running = nullptr;
+
+}  // namespace
+
+RTorchDim Fixed(std::int64_t size) { return {size, size, 1, 0, -1, 0}; }
 
 RTorchDim Symbolic(std::int32_t symbol, std::int64_t min, std::int64_t max,
                    std::int64_t scale, std::int64_t offset) {
-  return {min, max, symbol, scale, offset};
+  return {min, max, scale, offset, symbol, 0};
 }
 
-RTorchDim DataDependent() { return {0, INT64_MAX, -2, 1, 0}; }
+RTorchDim DataDependent() { return {0, INT64_MAX, 1, 0, -2, 0}; }
 
 FakeModel::FakeModel(FakeSignature signature, Body body, Creation creation)
     : signature_(std::move(signature)),
       body_(std::move(body)),
       creation_(std::move(creation)),
+      symbols_(Symbols(signature_.symbols)),
       inputs_(Specs(signature_.inputs)),
       outputs_(Specs(signature_.outputs)),
-      backend_{&Create, &Destroy, &Run},
+      backend_{&Load, &Unload, &Create, &Destroy, &Run, nullptr},
       variants_(Variants()),
-      // The weights are all that a backend is told when it makes an instance.
-      weights_{reinterpret_cast<const std::uint8_t*>(this), sizeof *this},
+      file_{signature_.file.data(), signature_.file.size()},
       definition_{variants_.data(), static_cast<std::int32_t>(variants_.size()),
-                  &weights_},
-      api_{RTORCH_ABI_VERSION,
-           "//fake:model",
-           "(...) -> (...)",
-           static_cast<std::int32_t>(inputs_.size()),
-           static_cast<std::int32_t>(outputs_.size()),
-           static_cast<std::int32_t>(signature_.symbols.size()),
-           signature_.stateful ? 1 : 0,
-           inputs_.data(),
-           outputs_.data(),
-           signature_.symbols.data(),
-           weights_.size,
-           &internal::CreateModel,
-           &internal::DestroyModel,
-           &internal::RunModel,
-           &internal::ReleaseTensor,
-           &internal::IsaOfModel,
-           &definition_} {}
+                  signature_.file.empty() ? nullptr : &file_},
+      api_{MakeApi()} {}
+
+FakeModel::Api FakeModel::MakeApi() {
+  static constexpr RTorchBuild kBuild = {"0", "0", "0"};
+  Api api{};
+  api.abi_version = RTORCH_ABI_VERSION;
+  api.struct_size = sizeof(RTorchModelApi);
+  api.name = "//fake:model";
+  api.signature = "(...) -> (...)";
+  api.num_inputs = static_cast<std::int32_t>(inputs_.size());
+  api.num_outputs = static_cast<std::int32_t>(outputs_.size());
+  api.num_symbols = static_cast<std::int32_t>(symbols_.size());
+  api.num_weights = static_cast<std::int32_t>(signature_.weights.size());
+  api.stateful = signature_.stateful ? 1 : 0;
+  api.device_type = RTORCH_CPU;
+  api.inputs = inputs_.data();
+  api.outputs = outputs_.data();
+  api.symbols = symbols_.data();
+  api.weights = signature_.weights.data();
+  api.weights_fingerprint = "";
+  api.build = &kBuild;
+  api.create = &internal::CreateModel;
+  api.destroy = &internal::DestroyModel;
+  api.run = &internal::RunModel;
+  api.release = &internal::ReleaseTensor;
+  api.swap = &internal::SwapWeights;
+  api.isa = &internal::IsaOfModel;
+  api.definition = &definition_;
+  api.model = this;
+  return api;
+}
+
+const void* const* FakeModel::weights() { return running->weights; }
 
 FakeModel::~FakeModel() {
   EXPECT_EQ(created_, destroyed_) << "instances";
+  EXPECT_EQ(loaded_, unloaded_) << "loads";
   for (const auto& result : results_) {
     EXPECT_EQ(result->deletions, 1) << "of a result";
   }
@@ -63,6 +92,7 @@ RTorchTensor FakeModel::NewResult(RTorchDType dtype, const void* elements,
   RTorchTensor result{};
   result.data = memory->bytes.data();
   result.dtype = dtype;
+  result.device = {RTORCH_CPU, 0};
   result.rank = static_cast<std::int32_t>(sizes.size());
   std::int64_t stride = 1;
   for (std::size_t i = sizes.size(); i-- > 0;) {
@@ -84,25 +114,41 @@ int FakeModel::live_results() const {
                     [](const auto& result) { return result->deletions == 0; }));
 }
 
-RTorchCode FakeModel::Create(const internal::Blob& weights, void** instance,
+RTorchCode FakeModel::Load(const internal::LoadRequest& request, void** loaded,
+                           std::string*) {
+  FakeModel* model = static_cast<const Api*>(request.api)->model;
+  *loaded = new Loaded{model, request.weights};
+  ++model->loaded_;
+  return RTORCH_OK;
+}
+
+void FakeModel::Unload(void* loaded) {
+  ++static_cast<Loaded*>(loaded)->model->unloaded_;
+  delete static_cast<Loaded*>(loaded);
+}
+
+RTorchCode FakeModel::Create(void* loaded, std::int32_t, const void*, void** instance,
                              std::string* reason) {
-  auto* model = reinterpret_cast<FakeModel*>(const_cast<std::uint8_t*>(weights.begin));
+  FakeModel* model = static_cast<Loaded*>(loaded)->model;
   if (model->creation_) *reason = model->creation_();
   if (!reason->empty()) return RTORCH_INTERNAL;
   ++model->created_;
-  *instance = model;
+  *instance = loaded;
   return RTORCH_OK;
 }
 
 void FakeModel::Destroy(void* instance) {
-  ++static_cast<FakeModel*>(instance)->destroyed_;
+  ++static_cast<Loaded*>(instance)->model->destroyed_;
 }
 
-RTorchCode FakeModel::Run(void* instance, const RTorchTensor* inputs,
-                          RTorchTensor* outputs, bool* owned, std::string* reason) {
-  auto* model = static_cast<FakeModel*>(instance);
+RTorchCode FakeModel::Run(void* instance, const internal::RunRequest& request,
+                          std::string* reason) {
+  const Loaded* outer = std::exchange(running, static_cast<const Loaded*>(instance));
+  FakeModel* model = running->model;
   ++model->runs_;
-  return model->body_(inputs, outputs, owned, reason) ? RTORCH_OK : RTORCH_INTERNAL;
+  const bool ok = model->body_(request.inputs, request.outputs, request.results, reason);
+  running = outer;
+  return ok ? RTORCH_OK : RTORCH_INTERNAL;
 }
 
 void FakeModel::Delete(void* owner) {
@@ -117,11 +163,21 @@ std::vector<internal::Variant> FakeModel::Variants() const {
   return made;
 }
 
+std::vector<RTorchSymbol> FakeModel::Symbols(const std::vector<const char*>& names) {
+  std::vector<RTorchSymbol> made;
+  for (const char* name : names) made.push_back({name, 0, INT64_MAX});
+  return made;
+}
+
 std::vector<RTorchTensorSpec> FakeModel::Specs(const std::vector<FakeSpec>& specs) {
   std::vector<RTorchTensorSpec> made;
   for (const FakeSpec& spec : specs) {
-    made.push_back({spec.name, spec.type, spec.dtype,
-                    static_cast<std::int32_t>(spec.dims.size()), spec.dims.data()});
+    made.push_back({spec.name,
+                    spec.type,
+                    spec.dtype,
+                    static_cast<std::int32_t>(spec.dims.size()),
+                    spec.dims.data(),
+                    {}});
   }
   return made;
 }

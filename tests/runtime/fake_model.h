@@ -17,6 +17,8 @@
 
 namespace rules_torch::testing {
 
+using internal::Result;
+
 // Dimensions of a declared shape: fixed; `scale * symbol + offset` within
 // bounds; known to the run alone.
 RTorchDim Fixed(std::int64_t size);
@@ -46,6 +48,10 @@ struct FakeSignature {
   bool stateful = false;
   // The instruction sets that it is compiled for; all run the same body.
   std::vector<const char*> isas = {kBaseline};
+  std::vector<RTorchWeightSpec> weights;
+  // The weights file in the library, which has this one and no weights by default; empty:
+  // it is not in the library.
+  std::vector<std::uint8_t> file = std::vector<std::uint8_t>(64);
 };
 
 // Named "//fake:model". Must outlive its instances and results. Its destructor
@@ -54,7 +60,7 @@ class FakeModel {
  public:
   // Computes the results, as Backend.run says; false: INTERNAL.
   using Body = std::function<bool(const RTorchTensor* inputs, RTorchTensor* outputs,
-                                  bool* owned, std::string* reason)>;
+                                  Result* results, std::string* reason)>;
   // Called for each new instance; returns why there is none, or an empty string.
   using Creation = std::function<std::string()>;
 
@@ -65,9 +71,15 @@ class FakeModel {
 
   const RTorchModelApi& api() const { return api_; }
 
-  // How often the backend has been called, and by how many instances it is held.
+  // Within the body: where the weights of the instance that runs lie, as Backend.load
+  // got them.
+  static const void* const* weights();
+
+  // How often the backend has been called, by how many instances it is held, and for how
+  // many sets of weights.
   int runs() const { return runs_; }
   int instances() const { return created_ - destroyed_; }
+  int loads() const { return loaded_ - unloaded_; }
 
   // Makes a result of `elements`, row-major contiguous; the caller may change
   // its strides. Freed memory is overwritten, so that a use after it shows.
@@ -89,27 +101,39 @@ class FakeModel {
     std::atomic<int> deletions{0};
   };
 
-  static RTorchCode Create(const internal::Blob& weights, void** instance,
-                           std::string* reason);
+  static RTorchCode Load(const internal::LoadRequest& request, void** loaded,
+                         std::string* reason);
+  static void Unload(void* loaded);
+  static RTorchCode Create(void* loaded, std::int32_t threads, const void* state_of,
+                           void** instance, std::string* reason);
   static void Destroy(void* instance);
-  static RTorchCode Run(void* instance, const RTorchTensor* inputs,
-                        RTorchTensor* outputs, bool* owned, std::string* reason);
+  static RTorchCode Run(void* instance, const internal::RunRequest& request,
+                        std::string* reason);
   static void Delete(void* owner);
+  static std::vector<RTorchSymbol> Symbols(const std::vector<const char*>& names);
   static std::vector<RTorchTensorSpec> Specs(const std::vector<FakeSpec>& specs);
   std::vector<internal::Variant> Variants() const;
 
   const FakeSignature signature_;
   const Body body_;
   const Creation creation_;
+  const std::vector<RTorchSymbol> symbols_;
   const std::vector<RTorchTensorSpec> inputs_;
   const std::vector<RTorchTensorSpec> outputs_;
   const internal::Backend backend_;
   const std::vector<internal::Variant> variants_;
-  const internal::Blob weights_;
+  struct Api : RTorchModelApi {
+    FakeModel* model;
+  };
+  Api MakeApi();
+
+  const internal::Blob file_;
   const internal::Definition definition_;
-  const RTorchModelApi api_;
+  const Api api_;
 
   std::atomic<int> runs_{0};
+  std::atomic<int> loaded_{0};
+  std::atomic<int> unloaded_{0};
   std::atomic<int> created_{0};
   std::atomic<int> destroyed_{0};
   mutable std::mutex mutex_;

@@ -50,6 +50,7 @@ Placed PlaceAtRandom(std::mt19937* random, std::int32_t dtype,
   Placed placed{};
   RTorchTensor& tensor = placed.tensor;
   tensor.dtype = dtype;
+  tensor.device = {RTORCH_CPU, 0};
   tensor.rank = static_cast<std::int32_t>(sizes.size());
   std::copy(sizes.begin(), sizes.end(), tensor.sizes);
 

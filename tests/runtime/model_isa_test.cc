@@ -19,7 +19,7 @@ class ModelIsaTest : public ::testing::Test {
   static FakeModel Compiled(std::vector<const char*> isas) {
     FakeSignature signature;
     signature.isas = std::move(isas);
-    return FakeModel(std::move(signature), [](const RTorchTensor*, RTorchTensor*, bool*,
+    return FakeModel(std::move(signature), [](const RTorchTensor*, RTorchTensor*, Result*,
                                               std::string*) { return true; });
   }
 };

@@ -24,7 +24,7 @@ TEST(OutOfMemoryTest, Create) {
     RTorchCode code;
     {
       const OnlyAllocations scarce(count);
-      code = fake.api().create(&fake.api(), &model, error);
+      code = fake.api().create(&fake.api(), nullptr, &model, error);
     }
     if (code != RTORCH_OK) {
       EXPECT_EQ(model, nullptr);
@@ -43,20 +43,20 @@ TEST(OutOfMemoryTest, Run) {
   std::array<std::int8_t, 2> state = {1, 2};
   FakeModel* self = nullptr;
   FakeModel fake({specs, specs, {}},
-                 [&](auto*, RTorchTensor* outputs, bool* owned, auto*) {
+                 [&](auto*, RTorchTensor* outputs, Result* results, auto*) {
                    // The backend's own memory is not what is tested here.
                    const int left = allocations_left.exchange(-1);
                    for (std::size_t i = 0; i < kTensors; ++i) {
                      outputs[i] = self->NewResult<std::int8_t>({7, 8}, {2});
-                     owned[i] = i % 3 != 1;
-                     if (!owned[i]) outputs[i].data = state.data();
+                     results[i] = i % 3 != 1 ? Result::kOwned : Result::kShared;
+                     if (i % 3 == 1) outputs[i].data = state.data();
                    }
                    allocations_left = left;
                    return true;
                  });
   self = &fake;
   RTorchModel* model = nullptr;
-  ASSERT_EQ(fake.api().create(&fake.api(), &model, nullptr), RTORCH_OK);
+  ASSERT_EQ(fake.api().create(&fake.api(), nullptr, &model, nullptr), RTORCH_OK);
   std::array<std::int8_t, 3> strided{};
   std::array<std::int8_t, 2> buffer{};
   const std::vector<RTorchTensor> inputs(
@@ -71,7 +71,7 @@ TEST(OutOfMemoryTest, Run) {
     {
       const OnlyAllocations scarce(count);
       code = fake.api().run(model, inputs.data(), kTensors, outputs.data(), kTensors,
-                            error);
+                            nullptr, error);
     }
     if (code != RTORCH_OK) {
       EXPECT_EQ(fake.live_results(), 0);
@@ -101,7 +101,7 @@ void ExpectCodes(const RTorchModel* model, const RTorchModelApi& api,
     {
       const OnlyAllocations scarce(count);
       try {
-        code = api.run(model, inputs, num_inputs, &output, 1, &error);
+        code = api.run(model, inputs, num_inputs, &output, 1, nullptr, &error);
       } catch (const std::bad_alloc&) {
         thrown = true;
       }
@@ -119,7 +119,7 @@ void ExpectCodes(const RTorchModel* model, const RTorchModelApi& api,
 class MessagesTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_EQ(fake_.api().create(&fake_.api(), &model_, nullptr), RTORCH_OK);
+    ASSERT_EQ(fake_.api().create(&fake_.api(), nullptr, &model_, nullptr), RTORCH_OK);
   }
   void TearDown() override { fake_.api().destroy(model_); }
 
@@ -155,9 +155,9 @@ TEST(ExceptionTest, IsReportedWithoutMemory) {
     throw TooLongToStoreInPlace();
   });
   RTorchModel* model = nullptr;
-  ASSERT_EQ(fake.api().create(&fake.api(), &model, nullptr), RTORCH_OK);
+  ASSERT_EQ(fake.api().create(&fake.api(), nullptr, &model, nullptr), RTORCH_OK);
   RTorchError error{};
-  const RTorchCode code = fake.api().run(model, nullptr, 0, nullptr, 0, &error);
+  const RTorchCode code = fake.api().run(model, nullptr, 0, nullptr, 0, nullptr, &error);
   allocations_left = -1;
   EXPECT_EQ(code, RTORCH_INTERNAL);
   EXPECT_STREQ(error.message, TooLongToStoreInPlace().what());
@@ -185,10 +185,10 @@ TEST(HugeCopyTest, OfAnOutput) {
                   {{"x", "", RTORCH_FLOAT32, {Fixed(1)}},
                    {"y", "", RTORCH_FLOAT32, {DataDependent()}}},
                   {}},
-                 [&](auto*, RTorchTensor* outputs, bool* owned, auto*) {
+                 [&](auto*, RTorchTensor* outputs, Result* results, auto*) {
                    for (int i = 0; i < 2; ++i) {
                      outputs[i] = self->NewResult<float>({1}, {1});
-                     owned[i] = true;
+                     results[i] = Result::kOwned;
                    }
                    outputs[1].sizes[0] = kHuge;
                    outputs[1].strides[0] = 0;

@@ -24,7 +24,7 @@ using Ints = std::vector<std::int32_t>;
 // () -> (a: int32[2, 3], b: int32[2, 3])
 class OutputsTest : public ::testing::Test {
  protected:
-  using Make = std::function<void(RTorchTensor* outputs, bool* owned)>;
+  using Make = std::function<void(RTorchTensor* outputs, Result* results)>;
 
   // Runs the model once. Its results are of `make`, which starts from two that
   // are owned and contiguous: 0 to 5, and 10 to 15.
@@ -53,11 +53,11 @@ class OutputsTest : public ::testing::Test {
        {{"a", "int32[2, 3]", RTORCH_INT32, {two_, three_}},
         {"b", "int32[2, 3]", RTORCH_INT32, {two_, three_}}},
        {}},
-      [this](auto*, RTorchTensor* outputs, bool* owned, auto*) {
+      [this](auto*, RTorchTensor* outputs, Result* results, auto*) {
         outputs[0] = fake_.NewResult<std::int32_t>({0, 1, 2, 3, 4, 5}, {2, 3});
         outputs[1] = fake_.NewResult<std::int32_t>({10, 11, 12, 13, 14, 15}, {2, 3});
-        owned[0] = owned[1] = true;
-        if (make_) make_(outputs, owned);
+        results[0] = results[1] = Result::kOwned;
+        if (make_) make_(outputs, results);
         return true;
       }};
   Make make_;
@@ -67,7 +67,7 @@ class OutputsTest : public ::testing::Test {
 TEST_F(OutputsTest, OwnedAndContiguousIsHandedOver) {
   void* made = nullptr;
   ASSERT_TRUE(
-      RunModel([&](RTorchTensor* outputs, bool*) { made = outputs[0].data; }).ok());
+      RunModel([&](RTorchTensor* outputs, Result*) { made = outputs[0].data; }).ok());
   EXPECT_EQ(outputs_[0].data, made);
   EXPECT_EQ(outputs_[0].dtype, RTORCH_INT32);
   EXPECT_EQ(outputs_[0].rank, 2);
@@ -86,9 +86,9 @@ TEST_F(OutputsTest, OutliveTheModel) {
 TEST_F(OutputsTest, NotOwnedIsCopied) {
   // As a model does that returns a buffer of its own.
   Ints buffer = {7, 7, 7, 8, 8, 8};
-  ASSERT_TRUE(RunModel([&](RTorchTensor* outputs, bool* owned) {
+  ASSERT_TRUE(RunModel([&](RTorchTensor* outputs, Result* results) {
                 outputs[1].data = buffer.data();
-                owned[1] = false;
+                results[1] = Result::kShared;
               }).ok());
   EXPECT_EQ(fake_.live_results(), 1);  // the handle to the buffer is gone
   EXPECT_NE(outputs_[1].data, buffer.data());
@@ -101,7 +101,7 @@ TEST_F(OutputsTest, NotOwnedIsCopied) {
 }
 
 TEST_F(OutputsTest, NotContiguousIsCopied) {
-  ASSERT_TRUE(RunModel([](RTorchTensor* outputs, bool*) {
+  ASSERT_TRUE(RunModel([](RTorchTensor* outputs, Result*) {
                 outputs[0].strides[0] = 1;
                 outputs[0].strides[1] = 2;
               }).ok());
@@ -112,10 +112,10 @@ TEST_F(OutputsTest, NotContiguousIsCopied) {
 }
 
 TEST_F(OutputsTest, SharedMemoryIsCopiedBeforeItIsFreed) {
-  ASSERT_TRUE(RunModel([&](RTorchTensor* outputs, bool* owned) {
+  ASSERT_TRUE(RunModel([&](RTorchTensor* outputs, Result* results) {
                 // b is a view of a's memory, of which a takes care.
                 outputs[1].data = outputs[0].data;
-                owned[1] = false;
+                results[1] = Result::kShared;
               }).ok());
   EXPECT_EQ(Elements(0), (Ints{0, 1, 2, 3, 4, 5}));
   EXPECT_EQ(Elements(1), (Ints{0, 1, 2, 3, 4, 5}));
@@ -123,10 +123,10 @@ TEST_F(OutputsTest, SharedMemoryIsCopiedBeforeItIsFreed) {
 }
 
 TEST_F(OutputsTest, SharedMemoryStaysUntilTheLastCopy) {
-  ASSERT_TRUE(RunModel([&](RTorchTensor* outputs, bool* owned) {
+  ASSERT_TRUE(RunModel([&](RTorchTensor* outputs, Result* results) {
                 // a is replaced by a contiguous copy; b still needs the original.
                 outputs[1].data = outputs[0].data;
-                owned[1] = false;
+                results[1] = Result::kShared;
                 outputs[0].strides[0] = 1;
                 outputs[0].strides[1] = 2;
               }).ok());
@@ -138,9 +138,9 @@ TEST_F(OutputsTest, SharedMemoryStaysUntilTheLastCopy) {
 TEST_F(OutputsTest, SharedMemoryStaysUntilItIsInTheBuffer) {
   Ints b(6);
   outputs_[1] = TensorView<std::int32_t, 2>(b.data(), {2, 3}).abi();
-  ASSERT_TRUE(RunModel([&](RTorchTensor* outputs, bool* owned) {
+  ASSERT_TRUE(RunModel([&](RTorchTensor* outputs, Result* results) {
                 outputs[1].data = outputs[0].data;
-                owned[1] = false;
+                results[1] = Result::kShared;
                 outputs[0].strides[0] = 1;
                 outputs[0].strides[1] = 2;
               }).ok());
@@ -175,7 +175,7 @@ TEST_F(OutputsTest, StridedBuffers) {
 TEST_F(OutputsTest, StridedResultIntoStridedBuffer) {
   Ints a(6, -1);
   outputs_[0] = TensorView<std::int32_t, 2>(a.data() + 3, {2, 3}, {-3, 1}).abi();
-  ASSERT_TRUE(RunModel([](RTorchTensor* outputs, bool*) {
+  ASSERT_TRUE(RunModel([](RTorchTensor* outputs, Result*) {
                 outputs[0].strides[0] = 1;
                 outputs[0].strides[1] = 2;
               }).ok());
@@ -259,14 +259,14 @@ class SizesTest : public ::testing::Test {
         {"found", "int64[?, 2]", RTORCH_INT64, {DataDependent(), Fixed(2)}},
         {"fresh", "int8[m]", RTORCH_INT8, {Symbolic(1, 1, INT64_MAX)}}},
        {"n", "m"}},
-      [this](const RTorchTensor* inputs, RTorchTensor* outputs, bool* owned, auto*) {
+      [this](const RTorchTensor* inputs, RTorchTensor* outputs, Result* results, auto*) {
         const auto n = static_cast<std::size_t>(2 * inputs[0].sizes[0] + 1);
         outputs[0] = fake_.NewResult(std::vector<std::int8_t>(n, 1),
                                      {static_cast<std::int64_t>(n)});
         outputs[1] =
             fake_.NewResult(found_, {static_cast<std::int64_t>(found_.size()) / 2, 2});
         outputs[2] = fake_.NewResult<std::int8_t>({1, 2}, {2});
-        owned[0] = owned[1] = owned[2] = true;
+        results[0] = results[1] = results[2] = Result::kOwned;
         return true;
       }};
   std::vector<std::int64_t> found_ = {10, 20, 30, 40};
@@ -357,12 +357,13 @@ TEST(OutputStridesTest, OfSizeOneAreNormalisedWithoutACopy) {
   const void* made = nullptr;
   FakeModel* self = nullptr;
   FakeModel fake({{}, {{"y", "", RTORCH_INT8, {Fixed(1), Fixed(3), Fixed(1)}}}, {}},
-                 [&](auto*, RTorchTensor* outputs, bool* owned, auto*) {
+                 [&](auto*, RTorchTensor* outputs, Result* results, auto*) {
                    outputs[0] = self->NewResult<std::int8_t>({1, 2, 3}, {1, 3, 1});
                    outputs[0].strides[0] = -7;
                    outputs[0].strides[2] = 999;
                    made = outputs[0].data;
-                   return owned[0] = true;
+                   results[0] = Result::kOwned;
+                   return true;
                  });
   self = &fake;
   const StatusOr<Model> model = Model::Create(&fake.api());
@@ -376,19 +377,19 @@ TEST(OutputStridesTest, OfSizeOneAreNormalisedWithoutACopy) {
 }
 
 // Runs a model whose one output is `result`, of any dtype and shape.
-Status RunOnce(const RTorchTensor& result, bool result_is_owned, RTorchTensor* output) {
+Status RunOnce(const RTorchTensor& result, Result how, RTorchTensor* output) {
   std::vector<RTorchDim> dims;
   for (std::int32_t i = 0; i < result.rank; ++i) dims.push_back(Fixed(result.sizes[i]));
   const auto dtype = static_cast<RTorchDType>(result.dtype);
   FakeModel* self = nullptr;
   FakeModel fake({{}, {{"y", "", dtype, dims}}, {}},
-                 [&](auto*, RTorchTensor* outputs, bool* owned, auto*) {
+                 [&](auto*, RTorchTensor* outputs, Result* results, auto*) {
                    // The result's memory is the test's; this is its owner.
                    const RTorchTensor owner = self->NewResult(dtype, nullptr, 0, {});
                    outputs[0] = result;
                    outputs[0].owner = owner.owner;
                    outputs[0].deleter = owner.deleter;
-                   owned[0] = result_is_owned;
+                   results[0] = how;
                    return true;
                  });
   self = &fake;
@@ -418,7 +419,8 @@ TEST(RandomOutputsTest, ReachAnyBufferAndNothingAround) {
       std::memcpy(expected.data() + start + offset, elements.data() + at, width);
       at += width;
     }
-    const Status status = RunOnce(result.tensor, trial % 3 > 0, &buffer.tensor);
+    const Status status = RunOnce(
+        result.tensor, trial % 3 > 0 ? Result::kOwned : Result::kShared, &buffer.tensor);
     ASSERT_TRUE(status.ok()) << status.message();
     ASSERT_EQ(buffer.memory, expected);
   }
@@ -431,7 +433,7 @@ TEST(RandomOutputsTest, AreContiguousWhenAllocated) {
         &random, RTORCH_INT16, RandomSizes(&random, RTORCH_MAX_RANK), /*repeats=*/true);
     SCOPED_TRACE(Describe(result.tensor));
     RTorchTensor output{};
-    const Status status = RunOnce(result.tensor, /*result_is_owned=*/false, &output);
+    const Status status = RunOnce(result.tensor, Result::kShared, &output);
     ASSERT_TRUE(status.ok()) << status.message();
     const std::vector<std::uint8_t> elements = Gather(result.tensor);
     // Contiguous, so that the elements lie one after another.

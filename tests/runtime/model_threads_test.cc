@@ -100,14 +100,14 @@ class StatefulModel {
                {{"count", "", RTORCH_INT32, {Fixed(kSize)}}},
                {},
                /*stateful=*/true},
-              [this](auto*, RTorchTensor* outputs, bool* owned, std::string* reason) {
-                return Run(outputs, owned, reason);
+              [this](auto*, RTorchTensor* outputs, Result* results, std::string* reason) {
+                return Run(outputs, results, reason);
               }) {}
 
   const RTorchModelApi& api() const { return fake_.api(); }
 
  private:
-  bool Run(RTorchTensor* outputs, bool* owned, std::string* reason) {
+  bool Run(RTorchTensor* outputs, Result* results, std::string* reason) {
     for (std::int32_t& element : state_) ++element;
     if (!step_(state_[0])) {
       *reason = "no";
@@ -115,7 +115,7 @@ class StatefulModel {
     }
     outputs[0] = fake_.NewResult<std::int32_t>({}, {kSize});
     outputs[0].data = state_.data();
-    owned[0] = false;
+    results[0] = Result::kShared;
     return true;
   }
 
@@ -182,11 +182,12 @@ TEST(ModelThreadsTest, OverlappingRunsKeepTheirArgumentsApart) {
       {{{"x", "", RTORCH_INT32, {Symbolic(0, 1, 100)}}},
        {{"y", "", RTORCH_INT32, {Symbolic(0, 1, 100)}}},
        {"n"}},
-      [&](const RTorchTensor* inputs, RTorchTensor* outputs, bool* owned, auto*) {
+      [&](const RTorchTensor* inputs, RTorchTensor* outputs, Result* results, auto*) {
         const auto* x = static_cast<const std::int32_t*>(inputs[0].data);
         outputs[0] = self->NewResult(
             std::vector<std::int32_t>(x, x + inputs[0].sizes[0]), {inputs[0].sizes[0]});
-        owned[0] = inputs[0].sizes[0] % 2 == 0;
+        results[0] =
+            inputs[0].sizes[0] % 2 == 0 ? Result::kOwned : Result::kShared;
         return true;
       });
   self = &fake;

@@ -1,6 +1,8 @@
 #include "rules_torch/status.h"
 
 #include <memory>
+#include <set>
+#include <sstream>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -36,6 +38,40 @@ TEST(StatusTest, EveryOtherCodeIsAnError) {
        {RTORCH_INVALID_ARGUMENT, RTORCH_RESOURCE_EXHAUSTED, RTORCH_INTERNAL}) {
     EXPECT_FALSE(Status(code, "").ok()) << code;
   }
+}
+
+TEST(StatusTest, CodesHaveAbseilsNames) {
+  std::set<std::string> names;
+  for (const RTorchCode code :
+       {RTORCH_OK, RTORCH_CANCELLED, RTORCH_INVALID_ARGUMENT, RTORCH_NOT_FOUND,
+        RTORCH_RESOURCE_EXHAUSTED, RTORCH_UNIMPLEMENTED, RTORCH_INTERNAL,
+        RTORCH_UNAVAILABLE, RTORCH_DATA_LOSS}) {
+    names.insert(CodeName(code));
+  }
+  EXPECT_EQ(names,
+            (std::set<std::string>{"OK", "CANCELLED", "INVALID_ARGUMENT", "NOT_FOUND",
+                                   "RESOURCE_EXHAUSTED", "UNIMPLEMENTED", "INTERNAL",
+                                   "UNAVAILABLE", "DATA_LOSS"}));
+  EXPECT_EQ(CodeName(42), "code 42");
+  EXPECT_EQ(CodeName(-1), "code -1");
+}
+
+TEST(StatusTest, Prints) {
+  EXPECT_EQ(Status().ToString(), "OK");
+  const Status status(RTORCH_NOT_FOUND, "no file 'a'");
+  EXPECT_EQ(status.ToString(), "NOT_FOUND: no file 'a'");
+  EXPECT_EQ(Status(99, "newer").ToString(), "code 99: newer");
+  std::ostringstream stream;
+  stream << status << '\n' << Status();
+  EXPECT_EQ(stream.str(), "NOT_FOUND: no file 'a'\nOK");
+}
+
+TEST(StatusTest, ComparesCodeAndMessage) {
+  const Status status(RTORCH_INTERNAL, "reason");
+  EXPECT_EQ(status, Status(RTORCH_INTERNAL, "reason"));
+  EXPECT_NE(status, Status(RTORCH_INTERNAL, "other"));
+  EXPECT_NE(status, Status(RTORCH_UNAVAILABLE, "reason"));
+  EXPECT_EQ(Status(), Status());
 }
 
 TEST(StatusTest, CopiesAndMoves) {
@@ -95,6 +131,21 @@ TEST(StatusOrTest, IsReadThroughPointersAndReferences) {
   text.value() += "!";
   EXPECT_EQ(*read_only, "tensors!");
   EXPECT_EQ(read_only.value(), "tensors!");
+}
+
+TEST(StatusOrTest, OffersAnotherValueInPlaceOfAnError) {
+  const StatusOr<std::string> text(std::string("tensor"));
+  EXPECT_EQ(text.value_or("none"), "tensor");
+  EXPECT_EQ(StatusOr<std::string>(Status(RTORCH_INTERNAL, "")).value_or("none"),
+            "none");
+  // Of a temporary the value is moved out.
+  EXPECT_EQ(*Make(true).value_or(nullptr), 42);
+  EXPECT_EQ(Make(false).value_or(nullptr), nullptr);
+}
+
+TEST(StatusOrTest, GivesTheStatusAway) {
+  const Status status = Make(false).status();
+  EXPECT_EQ(status, Status(RTORCH_RESOURCE_EXHAUSTED, "none left"));
 }
 
 TEST(StatusOrTest, CanBeAssigned) {

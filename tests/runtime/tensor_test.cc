@@ -34,6 +34,28 @@ static_assert(kMakes<float, 0, float*>);
 static_assert(!kMakes<float, 1, float*>);
 static_assert(!kConverts<float*, TensorView<float, 0>>);
 static_assert(std::is_trivially_copyable_v<TensorView<float, RTORCH_MAX_RANK>>);
+// Two integers in braces are strides; a device says that it is one.
+static_assert(kMakes<float, 2, float*, std::array<std::int64_t, 2>, Device>);
+// A range is a view of rank 1, of its own elements. A temporary one is read only.
+using Floats = std::vector<float>;
+static_assert(kConverts<Floats&, TensorView<float, 1>>);
+static_assert(kConverts<Floats&, TensorView<const float, 1>>);
+static_assert(kConverts<const Floats&, TensorView<const float, 1>>);
+static_assert(kConverts<Floats, TensorView<const float, 1>>);
+static_assert(kConverts<float (&)[3], TensorView<float, 1>>);
+static_assert(kConverts<std::array<float, 3>&, TensorView<float, 1>>);
+static_assert(!kConverts<Floats, TensorView<float, 1>>);
+static_assert(!kConverts<const Floats&, TensorView<float, 1>>);
+static_assert(!kConverts<Floats&, TensorView<float, 2>>);
+static_assert(!kConverts<Floats&, TensorView<double, 1>>);
+static_assert(!kConverts<Floats&, TensorView<const double, 1>>);
+static_assert(!kConverts<std::vector<bool>&, TensorView<const bool, 1>>);
+static_assert(!kConverts<TensorView<float, 2>&, TensorView<float, 1>>);
+#if defined(__cpp_lib_span)
+static_assert(kConverts<std::span<float>, TensorView<float, 1>>);
+static_assert(kConverts<const std::span<float>, TensorView<const float, 1>>);
+static_assert(!kConverts<std::span<const float>, TensorView<float, 1>>);
+#endif
 
 static_assert(!std::is_copy_constructible_v<Tensor<float, 2>>);
 static_assert(!std::is_copy_assignable_v<Tensor<float, 2>>);
@@ -150,6 +172,74 @@ TEST(TensorViewTest, SpeaksTheAbi) {
   EXPECT_EQ(abi.deleter, nullptr);
 }
 
+TEST(TensorViewTest, IsOfHostMemoryUnlessToldOtherwise) {
+  float value = 0;
+  const TensorView<float, 2> host(&value, {1, 1}, {1, 1});
+  EXPECT_EQ(host.device(), kHost);
+  EXPECT_EQ(host.abi().device, (Device{RTORCH_CPU, 0}));
+  EXPECT_EQ((TensorView<float, 2>().device()), kHost);
+
+  constexpr Device kGpu = {RTORCH_CUDA, 3};
+  const TensorView<float, 2> gpu(&value, {2, 3}, kGpu);
+  EXPECT_EQ(gpu.strides(), (std::array<std::int64_t, 2>{3, 1}));
+  EXPECT_EQ(gpu.device(), kGpu);
+  EXPECT_EQ(gpu.abi().device, kGpu);
+  const TensorView<const float, 2> strided(&value, {2, 3}, {1, 2}, kGpu);
+  EXPECT_EQ(strided.device(), kGpu);
+  // The device stays when elements become constant.
+  EXPECT_EQ((TensorView<const float, 2>(gpu).device()), kGpu);
+}
+
+TEST(DeviceTest, Compares) {
+  constexpr Device kGpu = {RTORCH_CUDA, 1};
+  static_assert(kGpu == Device{RTORCH_CUDA, 1});
+  static_assert(kGpu != Device{RTORCH_CUDA, 0});
+  static_assert(kGpu != Device{RTORCH_ROCM, 1});
+  static_assert(kHost == Device{RTORCH_CPU, 0});
+}
+
+TEST(TensorViewTest, IsMadeOfARange) {
+  std::vector<std::int64_t> ids = {7, 8, 9};
+  const TensorView<std::int64_t, 1> view = ids;
+  EXPECT_EQ(view.data(), ids.data());
+  EXPECT_EQ(view.size(0), 3);
+  EXPECT_EQ(view.strides()[0], 1);
+  view(2) = 10;
+  EXPECT_EQ(ids[2], 10);
+  const std::array<float, 2> pair = {1, 2};
+  const TensorView<const float, 1> read_only = pair;
+  EXPECT_EQ(read_only(1), 2.0f);
+  EXPECT_EQ((TensorView<const float, 1>(std::vector<float>{}).num_elements()), 0);
+}
+
+TEST(TensorViewTest, KnowsWhetherItIsContiguous) {
+  std::array<int, 24> data{};
+  const auto contiguous = [&](const Sizes3& sizes, const Sizes3& strides) {
+    return TensorView<int, 3>(data.data(), sizes, strides).is_contiguous();
+  };
+  EXPECT_TRUE(contiguous({2, 3, 4}, {12, 4, 1}));
+  EXPECT_FALSE(contiguous({2, 3, 4}, {12, 1, 3}));
+  EXPECT_FALSE(contiguous({2, 3, 4}, {0, 4, 1}));
+  EXPECT_FALSE(contiguous({2, 3, 4}, {24, 8, 2}));
+  EXPECT_FALSE(contiguous({2, 3, 4}, {-12, -4, -1}));
+  // The stride of one element or none says nothing.
+  EXPECT_TRUE(contiguous({2, 1, 4}, {4, 77, 1}));
+  EXPECT_TRUE(contiguous({2, 0, 4}, {1, 1, 7}));
+  EXPECT_TRUE(contiguous({4, 4, 0}, {1, 1, 7}));
+  int value = 0;
+  EXPECT_TRUE((TensorView<int, 0>(&value).is_contiguous()));
+}
+
+#if defined(__cpp_lib_span)
+TEST(TensorViewTest, GivesASpan) {
+  std::array<int, 6> data = {0, 1, 2, 3, 4, 5};
+  const std::span<int> span = TensorView<int, 2>(data.data(), {2, 3}).span();
+  EXPECT_EQ(span.data(), data.data());
+  EXPECT_EQ(span.size(), 6u);
+  EXPECT_EQ((TensorView<int, 2>().span().size()), 0u);
+}
+#endif
+
 TEST(TensorViewTest, ReachesTheHighestRank) {
   std::vector<int> data(256);
   std::iota(data.begin(), data.end(), 0);
@@ -169,6 +259,7 @@ class Allocation {
     tensor.data = elements_.data();
     tensor.dtype = RTORCH_INT32;
     tensor.rank = 2;
+    tensor.device = kHost;
     tensor.sizes[0] = rows;
     tensor.sizes[1] = static_cast<std::int64_t>(elements_.size()) / rows;
     tensor.strides[0] = tensor.sizes[1];
@@ -272,6 +363,57 @@ TEST(TensorTest, SelfMoveKeepsTheMemory) {
   }
   EXPECT_EQ(memory.deletions(), 1);
 }
+
+TEST(TensorTest, GivesItsMemoryUp) {
+  Allocation memory({1, 2});
+  {
+    Tensor<int, 2> tensor(memory.Abi(1));
+    const RTorchTensor released = tensor.Release();
+    EXPECT_EQ(tensor.data(), nullptr);
+    EXPECT_EQ(tensor.num_elements(), 0);
+    EXPECT_EQ(released.data, memory.data());
+    EXPECT_EQ(released.sizes[1], 2);
+    EXPECT_EQ(released.owner, &memory);
+    EXPECT_EQ(tensor.Release().deleter, nullptr);
+    // What was given up can be taken over again.
+    tensor = Tensor<int, 2>(released);
+    EXPECT_EQ(tensor(0, 1), 2);
+    EXPECT_EQ(memory.deletions(), 0);
+  }
+  EXPECT_EQ(memory.deletions(), 1);
+}
+
+TEST(TensorTest, IsWhereItsMemoryIs) {
+  Allocation memory({1, 2});
+  RTorchTensor abi = memory.Abi(1);
+  abi.device = {RTORCH_CUDA, 1};
+  Tensor<int, 2> tensor(abi);
+  EXPECT_EQ(tensor.device(), (Device{RTORCH_CUDA, 1}));
+  EXPECT_EQ(tensor.view().device(), (Device{RTORCH_CUDA, 1}));
+  (void)tensor.Release();
+  EXPECT_EQ(tensor.device(), kHost);
+}
+
+// As a model that takes it as an input will see it.
+TEST(TensorTest, WithoutMemoryIsStillOfItsType) {
+  const RTorchTensor abi = Tensor<int, 2>().view().abi();
+  EXPECT_EQ(abi.dtype, RTORCH_INT32);
+  EXPECT_EQ(abi.rank, 2);
+  EXPECT_EQ(abi.device, kHost);
+}
+
+#if defined(__cpp_lib_span)
+TEST(TensorTest, GivesASpan) {
+  Allocation memory({0, 1, 2, 3, 4, 5});
+  Tensor<int, 2> tensor(memory.Abi(2));
+  tensor.span()[5] = 50;
+  const std::span<const int> span = std::as_const(tensor).span();
+  EXPECT_EQ(span.data(), memory.data());
+  EXPECT_EQ(span.size(), 6u);
+  EXPECT_EQ(tensor(1, 2), 50);
+  EXPECT_TRUE((Tensor<float, 0>().span().empty()));
+}
+#endif
 
 TEST(TensorTest, MovesInContainers) {
   std::vector<Allocation> memory;

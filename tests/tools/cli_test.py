@@ -107,7 +107,7 @@ def test_by_hand_from_end_to_end(write, tmp_path):
         "mlp.manifest.json",
         "mlp.model.cc",
         "mlp.pt2",
-        "mlp.weights.bin",
+        "mlp.weights.safetensors",
         "mlp.x86-64-v2.kernels.cc",
         "mlp.x86-64-v2.wrapper.cc",
         "mlp.x86-64-v4.kernels.cc",
@@ -122,7 +122,7 @@ def test_by_hand_from_end_to_end(write, tmp_path):
     assert manifest["threads"] == "openmp"
     sizes = [8 * 16, 16, 16 * 4, 4]
     assert manifest["weights_size"] == sum(-(-4 * size // 64) * 64 for size in sizes)
-    assert (workspace / "mlp.weights.bin").stat().st_size == manifest["weights_size"]
+    assert (workspace / "mlp.weights.safetensors").stat().st_size == manifest["weights_size"]
     assert (workspace / "mlp.cases").read_bytes().startswith(b"RTCASES2")
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from torch_aot import cpp_names, isa
+from aot_common import cpp_names, isa
 
 MODEL = """
     import torch
@@ -56,7 +56,7 @@ def test_members_of_the_class_are_those_that_rules_know(generate):
     """The rules refuse a class that is called as one of its members is."""
     header = generate("--isa=x86-64-v3")["h"].decode()
     body = header.partition("class M {\n")[2].partition("\n};\n")[0]
-    members = re.findall(r"(?m)^  (?!//)\S.*?\b(\w+)(?: \{$|\(|;)", body)
+    members = re.findall(r"(?m)^  (?!//)\S.*?\b(\w+)(?: \{$| = |\(|;)", body)
     assert sorted({*members} - {"M"}) == sorted(cpp_names.MEMBERS.split())
 
 
@@ -68,7 +68,7 @@ def test_variants_are_those_of_libraries_for_one(generate):
         for file in (
             f"{name}.kernels.cc",
             f"{name}.wrapper.cc",
-            "weights.bin",
+            "weights.safetensors",
         ):
             assert several[file] == single[file], file
 

@@ -1,6 +1,7 @@
 """What the tests of the Python tool share."""
 
 import dataclasses
+import difflib
 import importlib
 import os
 import pathlib
@@ -70,6 +71,36 @@ def write(
         path.write_text(textwrap.dedent(source).lstrip("\n"))
 
     return write
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares a text with `goldens/NAME.golden`, beside the test's file.
+
+    With UPDATE_GOLDENS in the environment it is written to the checkout instead.
+    """
+
+    def golden(name: str, text: str) -> None:
+        path = request.path.parent / "goldens" / f"{name}.golden"
+        if os.environ.get("UPDATE_GOLDENS"):
+            # Of what Bazel runs, links lead to the checkout.
+            path = request.path.resolve().parent / "goldens" / path.name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+            return
+        expected = path.read_text() if path.exists() else ""
+        if text != expected:
+            diff = difflib.unified_diff(
+                expected.splitlines(), text.splitlines(), path.name, "now", lineterm=""
+            )
+            target = f"//tests/{request.path.parent.name}:{request.path.stem}"
+            pytest.fail(
+                "\n".join(diff) + "\nIf this is what it should be: "
+                f"UPDATE_GOLDENS=1 ./bazelw run {target}",
+                pytrace=False,
+            )
+
+    return golden
 
 
 @pytest.fixture(autouse=True)

@@ -23,9 +23,9 @@ from torch.nn import functional as F
 from torch.nn.utils import prune
 
 import compile_model
+from aot_common.errors import UserError
 from torch_aot import Model, export
 from torch_aot.entry import Entry
-from torch_aot.errors import UserError
 from torch_aot.signature import Signature
 
 X = torch.randn(2, 4)
@@ -153,20 +153,27 @@ def test_names_that_cpp_cannot_have_are_mended():
 
 
 def test_names_that_are_taken_are_mended():
-    def forward(linux, co_await, Inputs, Outputs):
-        names = ("errno", "char8_t", "Inputs", "Outputs", "Buffers")
+    def forward(linux, co_await, Inputs, InputShapes, Outputs):
+        names = "errno char8_t Inputs Outputs OutputShapes Buffers".split()
         return {
-            name: linux + co_await + Inputs * Outputs + i
+            name: linux + co_await + Inputs * InputShapes * Outputs + i
             for i, name in enumerate(names)
         }
 
-    signature = run(forward, X, X, X, X)[1]
-    assert names(signature.inputs) == ["linux_", "co_await_", "Inputs_", "Outputs"]
+    signature = run(forward, X, X, X, X, X)[1]
+    assert names(signature.inputs) == [
+        "linux_",
+        "co_await_",
+        "Inputs_",
+        "InputShapes_",
+        "Outputs",
+    ]
     assert names(signature.outputs) == [
         "errno_",
         "char8_t_",
         "Inputs",
         "Outputs_",
+        "OutputShapes_",
         "Buffers_",
     ]
 

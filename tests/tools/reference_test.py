@@ -10,9 +10,9 @@ from modules import Function
 from torch import nn
 from torch.export import Dim
 
+from aot_common.errors import UserError
 from torch_aot import Model, export, reference
 from torch_aot.entry import Entry
-from torch_aot.errors import UserError
 
 ENTRY = Entry("models/m.py:m")
 

@@ -12,8 +12,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load
 
+from aot_common.errors import UserError
 from torch_aot import weights_file
-from torch_aot.errors import UserError
 
 # What tests/runtime/weights_file_test.cc reads.
 GOLDEN = pathlib.Path(__file__).with_name("written.safetensors")

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from aot_common.errors import UserError
 from torch_aot import export, weights
-from torch_aot.errors import UserError
 
 STATE = {
     "weight": torch.arange(6, dtype=torch.float32).reshape(2, 3),

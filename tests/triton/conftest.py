@@ -12,12 +12,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 from tests.tools.conftest import (  # noqa: E402 (found by the line above)
     Result,
+    golden,
     isolated_imports,
     tool,
     write,
 )
 
-__all__ = ["isolated_imports", "kernel", "library", "tool", "write"]
+__all__ = ["golden", "isolated_imports", "kernel", "library", "tool", "write"]
 
 
 @pytest.fixture

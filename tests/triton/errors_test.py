@@ -67,7 +67,9 @@ def check_form(output):
 
 def test_a_missing_file(fails):
     text = fails(declaration("fill", FILL), source="bad_kernels/none.py")
-    assert text == "bad_kernels/none.py: error: the file does not exist"
+    assert text == (
+        "bad_kernels/none.py: error: the file does not exist fix: check the path"
+    )
 
 
 @pytest.mark.parametrize(
@@ -398,7 +400,7 @@ def test_full_trace(kernel, monkeypatch):
     assert "Traceback (most recent call last)" in result.output
     assert result.output.count("NameError") > 1
     # The message is the last thing, where people look first.
-    tail = result.output.rpartition("torch_aot.errors.UserError: ")[2]
+    tail = result.output.rpartition("aot_common.errors.UserError: ")[2]
     assert f"\n{MARKED['undefined_name']}: error: undefined_name of //pkg:lib" in tail
     assert tail.endswith("or what the target instantiates it with\n")
 

@@ -58,6 +58,13 @@ def test_flags_have_the_name_that_every_workspace_has_for_them():
     assert [each for each in flags() if each[1] != "@rules_torch"] == []
 
 
+def test_instruction_sets_are_explained():
+    settings = json.loads(pathlib.Path(os.environ["SETTINGS"]).read_text())
+    section = (ROOT / "docs/cpp.md").read_text().partition("\n## Instruction sets\n")[2]
+    explained = re.findall(r"(?m)^\| `(.*?)` \|", section.partition("\n## ")[0])
+    assert explained == re.findall("`(.*?)`", settings["isas"]["values"])
+
+
 def test_links_lead_somewhere():
     broken = [
         (str(path), link)

@@ -3,7 +3,7 @@
     render.py DEFS.textproto SETTINGS.json TEMPLATE.md PAGE.md
 
 The template is the page, but for {{module}}, the file's own doc string,
-{{contents}}, a list of links, {{rules}}, {{functions}} (macros too),
+{{contents}}, a list of links, {{rules}}, with functions, which may be macros,
 {{providers}} and {{flags}}. The first input is a
 stardoc_output.ModuleInfo, as text: it says what its fields are called, so it
 takes no protobuf library and no schema to read. The second is the table of flags,
@@ -98,11 +98,17 @@ def render(module: Message, settings: Mapping[str, Any], template: str) -> str:
     for provider in module.get("provider_info", []):
         name = _one(provider, "provider_name")
         links[name] = _anchor(name)
+    # Users write a macro as they write a rule: they are in one order, of the alphabet.
+    rules = {
+        _one(rule, "rule_name"): _rule(rule, links) for rule in module["rule_info"]
+    }
+    rules |= {
+        _one(it, "function_name"): _function(it) for it in module.get("func_info", [])
+    }
     parts = {
         "module": _one(module, "module_docstring").strip(),
         "contents": _contents(module),
-        "rules": "\n\n".join(_rule(rule, links) for rule in module["rule_info"]),
-        "functions": "\n\n".join(map(_function, module.get("func_info", []))),
+        "rules": "\n\n".join(text for _, text in sorted(rules.items())),
         "providers": "\n\n".join(_provider(it) for it in module["provider_info"]),
         "flags": _flags(settings),
     }
@@ -113,14 +119,15 @@ def render(module: Message, settings: Mapping[str, Any], template: str) -> str:
 
 
 def _contents(module: Message) -> str:
+    def named(kind: str, name: str) -> list[tuple[str, str]]:
+        return [
+            (_one(message, name), _one(message, "doc_string"))
+            for message in module.get(kind, [])
+        ]
+
     entries = [
-        (_one(message, name), _one(message, "doc_string"))
-        for kind, name in (
-            ("rule_info", "rule_name"),
-            ("func_info", "function_name"),
-            ("provider_info", "provider_name"),
-        )
-        for message in module.get(kind, [])
+        *sorted(named("rule_info", "rule_name") + named("func_info", "function_name")),
+        *named("provider_info", "provider_name"),
     ]
     return "\n".join(
         f"- [{name}]({_anchor(name)}): {_summary(doc)}" for name, doc in entries

@@ -22,9 +22,10 @@ CPP_SUFFIXES = {".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp"}
 STARLARK_NAME = r".+\.(bzl|BUILD)|(BUILD|MODULE|REPO|WORKSPACE)(\.bazel|\.bzlmod)?"
 
 # Directories whose contents nobody edits by hand: outputs of generators that
-# tests compare byte for byte, and what tools leave in a checkout. Hidden ones
-# (.git, .venv, caches) and Bazel's links are skipped by their first letters.
-SKIPPED_DIRS = {"__pycache__", "golden", "node_modules"}
+# tests compare byte for byte, and what tools leave in a checkout. Templates are
+# laid out for what is put into them, which is longer. Hidden directories (.git,
+# .venv, caches) and Bazel's links are skipped by their first letters.
+SKIPPED_DIRS = {"__pycache__", "goldens", "node_modules", "templates"}
 KEPT_HIDDEN_DIRS = {".ci", ".github"}
 
 

@@ -9,6 +9,7 @@ then compiles.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -18,18 +19,15 @@ from typing import Any
 
 import torch
 
-from torch_aot import isa as isa_lib
-from torch_aot import kernel_checks, upstream
+from aot_common import isa as isa_lib
+from aot_common.errors import UserError, error_at
+from aot_common.frames import chain
+from torch_aot import kernel_checks, upstream, weights_file
 from torch_aot import signature as sig
-from torch_aot.errors import (
-    UserError,
-    chain,
-    error_at,
-    explain,
-    frames_of_node,
-)
+from torch_aot.frames import frames_of_node
+from torch_aot.torch_errors import explain
+from torch_aot.weights_file import WeightsFile
 
-_ALIGNMENT = 64  # of each constant in the weights file; aoti_backend.h's too
 _MANY_THREADS = 16
 
 
@@ -57,9 +55,8 @@ class Generated:
     Attributes:
         variants: By instruction set, in the order in which they were asked for.
         threads: In how many threads a call computes; 0: the machine says.
-        weights: All constants, each aligned to 64 bytes, in the order in which
-            every wrapper declares them.
-        mutated: Names of the constants that a run changes.
+        weights: All constants, in the order in which every wrapper declares them.
+        model_digest: Of the exported graph, without the weights' values.
         fallback_operators: Operators that libtorch computes, as shims.
         num_outputs: How many outputs the wrapper numbers, what is None included.
         outputs: Which of those each tensor of the signature's outputs is.
@@ -67,11 +64,16 @@ class Generated:
 
     variants: dict[str, Variant]
     threads: int
-    weights: bytes
-    mutated: tuple[str, ...]
+    weights: WeightsFile
+    model_digest: str
     fallback_operators: tuple[str, ...]
     num_outputs: int
     outputs: tuple[int, ...]
+
+    @property
+    def mutated(self) -> tuple[str, ...]:
+        """Names of the weights that a run changes."""
+        return tuple(spec.name for spec in self.weights.specs if spec.is_mutable)
 
 
 class _Stop(Exception):
@@ -132,6 +134,7 @@ def _generate(
     source = signature.source
     name = f"{name}_{re.sub('[^a-z0-9]', '_', isa)}"
     args, kwargs = program.example_inputs
+    digest = _digest(program, signature)
 
     def intercept(
         cls: type,
@@ -144,9 +147,19 @@ def _generate(
         _reject_missing_operators(serialized_extern_kernel_nodes, graph, source)
         _reject_mutated_inputs(graph, source)
         _reject_undeclared_symbols(graph, wrapper_code, source)
-        outputs = _match(graph, signature)
+        variant = _variant(wrapper_code, kernel_code, name)
         raise _Stop(
-            _collect(graph, wrapper_code, kernel_code, name, isa, threads, outputs)
+            Generated(
+                variants={isa: variant},
+                threads=threads,
+                weights=_weights(graph, source),
+                model_digest=digest,
+                fallback_operators=tuple(
+                    sorted(set(re.findall(r"\baoti_torch_cpu_(\w+)\(", wrapper_code)))
+                ),
+                num_outputs=len(graph.graph_outputs),
+                outputs=_match(graph, signature),
+            )
         )
 
     # Inductor writes caches; nothing of them is kept or shared.
@@ -155,7 +168,7 @@ def _generate(
         _environment(TORCHINDUCTOR_CACHE_DIR=cache),
         upstream.mended(
             *kernel_checks.patches(),
-            *upstream.vector_isa(isa_lib.ISAS[isa]),
+            *upstream.vector_isa(isa_lib.ISAS[isa]["vectors"]),
             upstream.code_compiler(intercept),
         ),
         torch.no_grad(),
@@ -236,15 +249,7 @@ def _match(graph: Any, signature: sig.Signature) -> tuple[int, ...]:
     return places
 
 
-def _collect(
-    graph: Any,
-    wrapper: str,
-    kernels: str,
-    name: str,
-    isa: str,
-    threads: int,
-    outputs: tuple[int, ...],
-) -> Generated:
+def _variant(wrapper: str, kernels: str, name: str) -> Variant:
     # Kernels are `extern "C"`, with names that other models use too.
     names = set(re.findall(r'extern "C"\s+void\s+(\w+)\(', wrapper + kernels))
     pattern = re.compile(r"\b(" + "|".join(sorted(names) or ["(?!)"]) + r")\b")
@@ -260,30 +265,33 @@ def _collect(
         wrapper,
         flags=re.MULTILINE,
     ).replace(f"AOTInductorModel{name}", "AOTInductorModel")
+    return Variant(name, rename(wrapper), rename(kernels))
+
+
+def _weights(graph: Any, source: str) -> WeightsFile:
+    """The constants, in the order of the wrapper's."""
     constants = [key for key in graph.constants if key not in graph.folded_constants]
-    variant = Variant(name, rename(wrapper), rename(kernels))
-    return Generated(
-        variants={isa: variant},
-        threads=threads,
-        weights=b"".join(
-            _padded(graph.get_original_value_of_constant(key)) for key in constants
-        ),
-        mutated=tuple(sorted(graph.mutated_buffers & set(constants))),
-        fallback_operators=tuple(
-            sorted(set(re.findall(r"\baoti_torch_cpu_(\w+)\(", wrapper)))
-        ),
-        num_outputs=len(graph.graph_outputs),
-        outputs=outputs,
+    mutated = graph.mutated_buffers & {*constants}
+    return weights_file.pack(
+        [
+            (
+                upstream.name_of_constant(graph, key),
+                graph.get_original_value_of_constant(key),
+                key in mutated,
+            )
+            for key in constants
+        ],
+        where=source,
     )
 
 
-def _padded(tensor: torch.Tensor) -> bytes:
-    """The bytes of a tensor's whole storage, padded to the alignment."""
-    if tensor.numel() == 0:
-        return b""
-    storage = torch.tensor([], dtype=torch.uint8).set_(tensor.untyped_storage().cpu())
-    data = storage.numpy().tobytes()
-    return data + bytes(-len(data) % _ALIGNMENT)
+def _digest(program: torch.export.ExportedProgram, signature: sig.Signature) -> str:
+    """Of the graph and its branches; lines of the model's file do not matter."""
+    digest = hashlib.blake2b(signature.to_json().encode(), digest_size=32)
+    for name, module in sorted(program.graph_module.named_modules()):
+        if isinstance(module, torch.fx.GraphModule):
+            digest.update(f"{name}\n{module.code}".encode())
+    return digest.hexdigest()
 
 
 def _reject_missing_operators(

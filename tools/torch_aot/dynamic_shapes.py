@@ -12,9 +12,12 @@ from typing import Any, Self
 import sympy
 import torch
 
+from aot_common.errors import UserError, error_at, fail
+from aot_common.frames import Frame
+from aot_common.paths import is_user_file
 from torch_aot import upstream
-from torch_aot.errors import Frame, UserError, error_at, fail, first_lines, is_user_file
 from torch_aot.model import Model
+from torch_aot.torch_errors import summary
 from torch_aot.upstream import pytree
 
 # Inputs' dynamic dimensions: by position, what the user gave for each.
@@ -104,7 +107,7 @@ def _explain_structure(error: Exception, where: str) -> UserError:
         if match:
             return UserError(match.expand(what), where=where, fix=_STRUCTURE_FIX)
     return UserError(
-        f"dynamic_shapes does not fit the example inputs: {first_lines(error)}",
+        f"dynamic_shapes does not fit the example inputs: {summary(error)}",
         where=where,
         fix=_STRUCTURE_FIX,
     )
@@ -279,7 +282,7 @@ class SizeWatch:
         problems = self._problems(match[1].split(", ") if match else None, text)
         if not problems:
             return UserError(
-                f"the model does not work for all declared sizes: {first_lines(error)}",
+                f"the model does not work for all declared sizes: {summary(error)}",
                 where=where,
                 fix="narrow dynamic_shapes, or change the code that needs it narrower",
             )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import os
 import random
-import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,22 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from torch_aot import eager, torchscript, user_file
+from aot_common import user_file
+from aot_common.errors import UserError, error_at, fail
+from aot_common.frames import Frame
+from aot_common.paths import shorten_path
+from torch_aot import eager, torch_errors, torchscript
 from torch_aot import weights as weights_lib
-from torch_aot.errors import (
-    FULL_TRACE,
-    FULL_TRACE_FLAG,
-    Frame,
-    UserError,
-    explain,
-    fail,
-    first_lines,
-    innermost,
-    root_cause,
-    shorten_path,
-    user_frames,
-)
+from torch_aot.frames import model_frames
 from torch_aot.model import Model
+from torch_aot.torch_errors import root_cause, summary
 
 
 class Entry:
@@ -57,12 +48,11 @@ class Entry:
             model: The model; an error that no line of the user's is to blame for
                 names the line that made it.
         """
-        explained = explain(error, model.where)
-        if explained.fix == FULL_TRACE:
-            plain = _plain_error(model)
-            if plain is not None:
-                return plain
-        return explained
+        return (
+            torch_errors.recognise(error, model.where)
+            or _plain_error(model)
+            or torch_errors.explain(error, model.where)
+        )
 
     @eager.portable()
     def load(self, weights: Sequence[str], seed: int) -> Model:
@@ -111,6 +101,9 @@ class Entry:
                 "freezing TorchScript raised", error, model.where
             ) from error
         return model
+
+    def _import(self) -> types.ModuleType:
+        return user_file.run(self.path, self.explain_own)
 
     def _find(self, module: types.ModuleType) -> Callable[..., Any]:
         function = getattr(module, self.function, None)
@@ -177,15 +170,6 @@ class Entry:
                 "forward: Model(module, inputs=(x,))",
             )
 
-    def _import(self) -> types.ModuleType:
-        where = shorten_path(self.path)
-        if not os.path.exists(self.path):
-            fail("the file does not exist", where=where, fix="check the entry's path")
-        try:
-            return user_file.run(self.path)
-        except (Exception, SystemExit) as error:
-            raise self.explain_own("importing the file raised", error, where) from error
-
     def explain_own(self, doing: str, error: BaseException, where: str) -> UserError:
         """Explains an error of the user's code itself, run as plain Python.
 
@@ -194,37 +178,23 @@ class Entry:
             error: The exception.
             where: What to name if it passed through no line of the user's.
         """
-        if isinstance(error, UserError):
-            return error
-        frames = user_frames(error)
-        frame = innermost(frames)
-        where = frame.where if frame else where
-        if isinstance(error, SyntaxError):
-            broken = Frame(error.filename or self.path, error.lineno or 1)
-            return UserError(
-                f"{type(error).__name__}: {error.msg}",
-                where=broken.where,
-                stack=[*frames, broken],
-            )
-        explained = explain(error, where)
-        if explained.fix != FULL_TRACE:
-            return explained
-        what = f"{doing} {type(error).__name__}: {first_lines(error) or 'no message'}"
-        fix = f"see the whole traceback with {FULL_TRACE_FLAG}"
-        if isinstance(error, ModuleNotFoundError):
-            what = f"there is no module named {error.name!r}"
-            fix = (
-                "add the py_library or the package that holds it to the torch_model's deps "
-                "(by hand: --import_path, or install it)"
-            )
-        elif isinstance(error, ImportError):
-            what = re.sub(r" \([^()]*\.py\)", "", what)
-        elif isinstance(error, FileNotFoundError):
-            fix = (
-                "name a data file in the torch_model's `data`, and open it by its path "
-                "from the workspace's root"
-            )
-        return UserError(what, where=where, fix=fix, stack=frames)
+        return torch_errors.recognise(error, where) or user_file.explain(
+            doing,
+            error,
+            where,
+            text=summary(error),
+            stack=model_frames(error),
+            fixes=_FIXES,
+        )
+
+
+# By what the user's code raises as plain Python.
+_FIXES = {
+    ModuleNotFoundError: "add the py_library or the package that holds it to the "
+    "torch_model's deps (by hand: --import_path, or install it)",
+    FileNotFoundError: "name a data file in the torch_model's `data`, and open it by its "
+    "path from the workspace's root",
+}
 
 
 def _allow_eval(module: torch.nn.Module) -> None:
@@ -255,16 +225,14 @@ def _plain_error(model: Model) -> UserError | None:
         with torch.no_grad():
             model.module(*args, **kwargs)
     except Exception as error:
-        frames = user_frames(error)
-        frame = innermost(frames)
         root = root_cause(error)
-        return UserError(
+        return error_at(
             "the model fails on its example inputs, also when it is not compiled: "
-            f"{type(root).__name__}: {first_lines(root)}",
-            where=frame.where if frame else model.where,
+            f"{type(root).__name__}: {summary(root)}",
+            frames=model_frames(error),
+            where=model.where,
             fix="correct forward or the example inputs: Model(..., inputs=...) in "
             f"{model.where}",
-            stack=frames,
         )
     return None
 

@@ -17,8 +17,10 @@ import numpy as np
 import sympy
 import torch
 
+from aot_common import cpp_names
+from aot_common.errors import UserError, fail
+from aot_common.paths import portable_path, shorten_path
 from torch_aot import (
-    cpp_names,
     dynamic_shapes,
     graph_checks,
     state,
@@ -27,19 +29,12 @@ from torch_aot import (
 )
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
-from torch_aot.errors import (
-    UserError,
-    explain,
-    fail,
-    first_lines,
-    portable_path,
-    shorten_path,
-)
 from torch_aot.model import Model
+from torch_aot.torch_errors import explain, summary
 from torch_aot.upstream import pytree
 
 # Names are members of structs, and no struct has a member of its own name.
-_TAKEN = {"input": "Inputs", "output": "Outputs Buffers"}
+_TAKEN = {"input": "Inputs InputShapes", "output": "Outputs Buffers OutputShapes"}
 
 
 def export(
@@ -557,7 +552,7 @@ def load(path: str) -> torch.export.ExportedProgram:
     except Exception as error:
         raise UserError(
             f"not an exported program that torch {torch.__version__} reads: "
-            f"{type(error).__name__}: {first_lines(error, 1)}",
+            f"{type(error).__name__}: {summary(error, 1)}",
             where=shorten_path(path),
             fix="export it with the same torch that reads it",
         ) from error

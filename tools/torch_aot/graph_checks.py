@@ -14,15 +14,11 @@ import torch
 from torch.export.graph_signature import InputKind
 from torch.fx import GraphModule, Node
 
+from aot_common.errors import UserError, error_at
+from aot_common.frames import Frame, innermost
 from torch_aot import upstream
-from torch_aot.errors import (
-    Frame,
-    UserError,
-    branch_frame,
-    error_at,
-    frames_of_node,
-    innermost,
-)
+from torch_aot.blame import branch_frame
+from torch_aot.frames import frames_of_node
 
 # The operators whose branches may not return what they are given, with the
 # functions they take: position among the arguments, and what to call it.

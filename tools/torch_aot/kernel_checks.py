@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from torch_aot.errors import frames_of_node, innermost
+from aot_common.frames import innermost
+from torch_aot.frames import frames_of_node
 from torch_aot.upstream import Patch, look_up
 
 _CPP = "torch._inductor.codegen.cpp:"

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from torch_aot.errors import Frame, fail
+from aot_common.errors import fail
+from aot_common.frames import Frame
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +75,7 @@ class Model:
         Raises:
             UserError: It has no example inputs, or others were given beside it.
         """
-        import torch
+        import torch  # not above: the worker first takes care of what torch prints
 
         if not isinstance(self.module, torch.export.ExportedProgram):
             return

@@ -22,12 +22,14 @@ from typing import Any
 
 import torch
 
+from aot_common.errors import UserError, error_at, fail
 from torch_aot import eager, samples
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
-from torch_aot.errors import UserError, fail, first_lines, innermost, user_frames
+from torch_aot.frames import model_frames
 from torch_aot.model import Model
 from torch_aot.samples import Arguments, Sample
+from torch_aot.torch_errors import summary
 from torch_aot.twin import Twin, duplicate, tensors_of
 from torch_aot.upstream import pytree
 
@@ -191,15 +193,13 @@ def _check_size(
 
 
 def _explain(error: Exception, model: Model, what: str) -> UserError:
-    frames = user_frames(error)
-    frame = innermost(frames)
-    return UserError(
+    return error_at(
         f"the model, run by plain PyTorch, fails on {what}: {type(error).__name__}: "
-        f"{first_lines(error)}",
-        where=frame.where if frame else model.where,
+        f"{summary(error)}",
+        frames=model_frames(error),
+        where=model.where,
         fix="make the model accept all that its signature does (narrow dynamic_shapes, "
         "mask or clamp), or correct test_inputs",
-        stack=frames,
     )
 
 

@@ -86,10 +86,12 @@ class Signature:
     @property
     def ranges(self) -> str:
         """`1 <= batch <= 64`, several separated by commas."""
-        return ", ".join(
-            f"{low} <= {name}" + ("" if high is None else f" <= {high}")
-            for name, (low, high) in self.symbols.items()
-        )
+        return ", ".join(map(self.range_of, self.symbols))
+
+    def range_of(self, symbol: str) -> str:
+        """`1 <= batch <= 64`, or `1 <= batch`."""
+        low, high = self.symbols[symbol]
+        return f"{low} <= {symbol}" + ("" if high is None else f" <= {high}")
 
     def to_json(self) -> str:
         """Serialises the signature, the same text for equal signatures."""

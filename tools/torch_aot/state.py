@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from torch_aot.errors import Frame, fail
+from aot_common.errors import fail
+from aot_common.frames import Frame
 from torch_aot.model import Model
 from torch_aot.upstream import FakeTensor
 

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from aot_common.errors import fail
 from torch_aot import upstream
-from torch_aot.errors import fail
 
 
 def prepare(module: nn.Module, where: str) -> nn.Module:

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from torch_aot.errors import first_lines, innermost, user_frames
+from aot_common.frames import innermost
+from torch_aot.frames import model_frames
+from torch_aot.torch_errors import summary
 from torch_aot.upstream import pytree
 
 # Where half of eager's results are farther from float64 than this share of the largest
@@ -128,6 +130,6 @@ def _same_way(exact: torch.Tensor, eager: torch.Tensor) -> bool:
 
 
 def _text(error: Exception) -> str:
-    frame = innermost(user_frames(error))
+    frame = innermost(model_frames(error))
     where = f"{frame.where}: " if frame else ""
-    return f"{where}{type(error).__name__}: {first_lines(error, 1)}"
+    return f"{where}{type(error).__name__}: {summary(error, 1)}"

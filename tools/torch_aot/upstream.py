@@ -235,6 +235,12 @@ def aot_compile(
     look_up("torch._inductor:aot_compile")(module, args, kwargs, options=options)
 
 
+def name_of_constant(graph: Any, name: str) -> str:
+    """The name in the module's state dict of a constant of a lowered graph."""
+    names = graph.dynamo_flat_name_to_original_fqn
+    return str(names.get(name) or graph.allocated_constant_name.get(name) or name)
+
+
 def is_none(output: Any) -> bool:
     """Whether an output of a GraphLowering is None: it is numbered, but no tensor."""
     return isinstance(output, look_up("torch._inductor.ir:NoneAsConstantBuffer"))

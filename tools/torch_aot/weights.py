@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from torch_aot.errors import UserError, fail, shorten_path
+from aot_common.errors import UserError, fail
+from aot_common.paths import shorten_path
 
 _SHOWN = 5  # keys shown of each kind; a wrong file misses hundreds
 _SAVE_FIX = "save the state dict alone: torch.save(module.state_dict(), path)"

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import torch
 
-from torch_aot.errors import fail
+from aot_common.errors import fail
 
 _ALIGNMENT = 64  # of the data in the file; safetensors.cc's users rely on it
 _FORMAT = "1"  # weights_file.cc's too

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from torch_aot.errors import fail
+from aot_common.errors import fail
 
 # Bytes of shared memory (LDS) that one program can have. NVIDIA: "Maximum amount of
 # shared memory per thread block" of the CUDA C++ Programming Guide's table of compute

@@ -10,15 +10,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from torch_aot.errors import (
-    Frame,
-    UserError,
-    chain,
-    fail,
-    first_lines,
-    portable_path,
-    user_frames,
-)
+from aot_common.errors import UserError, fail, first_lines
+from aot_common.frames import Frame, chain, user_frames
+from aot_common.paths import portable_path
 from triton_aot import ptxas, source, tuning
 from triton_aot.architectures import Architecture
 from triton_aot.declaration import Instantiation
@@ -243,7 +237,7 @@ class Session:
                     break
         causes = [c for c in chain(error) if not getattr(c, "error_message", None)]
         text = getattr(root, "error_message", None) or first_lines(
-            causes[-1] if causes else root
+            str(causes[-1] if causes else root)
         )
         kind = (
             "" if getattr(root, "error_message", None) else f"{type(root).__name__}: "

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch_aot.errors import Frame, fail
+from aot_common.errors import fail
+from aot_common.frames import Frame
 from triton_aot.expressions import Expression
 
 # Triton's scalar types: the C++ type, and the bytes of a kernel's parameter.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,16 +11,10 @@ import triton.language as tl
 from triton.runtime.autotuner import Autotuner, Config, Heuristics
 from triton.runtime.jit import JITFunction
 
-from torch_aot import user_file
-from torch_aot.errors import (
-    Frame,
-    UserError,
-    fail,
-    first_lines,
-    innermost,
-    shorten_path,
-    user_frames,
-)
+from aot_common import user_file
+from aot_common.errors import UserError, fail, first_lines
+from aot_common.frames import Frame, user_frames
+from aot_common.paths import shorten_path
 from triton_aot.declaration import Instantiation
 
 # What tuning may choose beside constexprs.
@@ -67,13 +60,7 @@ class Choice:
 
 def load(path: str) -> dict[str, Any]:
     """Runs the user's file; returns its names."""
-    where = shorten_path(path)
-    if not os.path.exists(path):
-        fail("the file does not exist", where=where)
-    try:
-        return vars(user_file.run(path))
-    except (Exception, SystemExit) as error:
-        raise _explain_import(error, where) from error
+    return vars(user_file.run(path, _explain))
 
 
 def find(names: Mapping[str, Any], function: str, path: str, label: str) -> Kernel:
@@ -254,15 +241,19 @@ def _list(names: list[str]) -> str:
     return ", ".join(repr(name) for name in names)
 
 
-def _explain_import(error: BaseException, where: str) -> UserError:
-    frames = user_frames(error)
-    frame = innermost(frames)
-    if isinstance(error, SyntaxError):
-        broken = Frame(error.filename or "", error.lineno or 1)
-        return UserError(f"{type(error).__name__}: {error.msg}", where=broken.where)
-    what = f"importing the file raised {type(error).__name__}: {first_lines(error)}"
-    fix = "correct the line, or move it out of the module's body"
-    if isinstance(error, ModuleNotFoundError):
-        what = f"there is no module named {error.name!r}"
-        fix = "add the library that holds it to the triton_library's deps"
-    return UserError(what, where=frame.where if frame else where, fix=fix, stack=frames)
+def _explain(doing: str, error: BaseException, where: str) -> UserError:
+    return user_file.explain(
+        doing,
+        error,
+        where,
+        text=first_lines(str(error)),
+        stack=user_frames(error),
+        fixes=_FIXES,
+    )
+
+
+# By what the user's file raises.
+_FIXES = {
+    ModuleNotFoundError: "add the library that holds it to the triton_library's deps",
+    BaseException: "correct the line, or move it out of the module's body",
+}

@@ -12,7 +12,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from torch_aot.errors import fail, shorten_path
+from aot_common.errors import fail
+from aot_common.paths import shorten_path
 from triton_aot.declaration import Instantiation
 from triton_aot.source import OPTIONS, Choice
 

@@ -16,9 +16,9 @@
  * fills an RTorchError. NULL for an argument that needs a value is INVALID_ARGUMENT.
  *
  * Growth: structs that begin with `struct_size` get new members at their end. Whoever
- * fills one sets it to the struct's size, as compiled there, and zeroes the rest; whoever
- * reads one reads no member beyond it. Bits of `flags` and words called `reserved` that
- * have no meaning here are 0. All other layouts stay as they are while
+ * fills one sets it to the struct's size, as compiled there, and zeroes the rest;
+ * whoever reads one reads no member beyond it. Bits of `flags` and words called
+ * `reserved` that have no meaning here are 0. All other layouts stay as they are while
  * RTORCH_ABI_VERSION does.
  *
  * Unloading: dlclose is allowed once the library's models are destroyed and no run is
@@ -26,10 +26,10 @@
  * `output.deleter(output.owner)` frees one still. libtorch itself is never unloaded.
  *
  * fork: both processes may run models afterwards, if no other thread was in `create`,
- * `swap` or `run` during the fork, and the forking thread was in no OpenMP region. OpenMP
- * keeps threads for the forking thread; these end before the fork, and the next run starts
- * new ones. What the program's own OpenMP code has in `threadprivate` variables of such
- * threads is lost. Models with `threads = "none"` start no threads.
+ * `swap` or `run` during the fork, and the forking thread was in no OpenMP region.
+ * OpenMP keeps threads for the forking thread; these end before the fork, and the next
+ * run starts new ones. What the program's own OpenMP code has in `threadprivate`
+ * variables of such threads is lost. Models with `threads = "none"` start no threads.
  *
  * Memory: where there is none for a tensor, the code is RESOURCE_EXHAUSTED, and the
  * model can be run again. Libraries beneath it still end the process where OpenMP
@@ -177,26 +177,26 @@ typedef struct RTorchBuild {
   const char* model;       /* a digest of the exported graph, without its weights */
 } RTorchBuild;
 
-/* Gives memory for outputs. Both functions are thread-safe, and outlive every tensor
- * that has such memory. */
+/* Gives memory for outputs, in place of aligned_alloc. */
 typedef struct RTorchAllocator {
   uint32_t struct_size;
   uint32_t reserved;
   void* context;
-  /* `alignment` is a power of two. NULL where there is no memory. */
-  void* (*allocate)(void* context, uint64_t bytes, uint64_t alignment,
-                    RTorchDevice device);
-  void (*deallocate)(void* context, void* memory, uint64_t bytes, RTorchDevice device);
+  /* Gives `tensor`, whose dtype, rank, device and sizes are set, `bytes` bytes of its
+   * device's memory, aligned to `alignment`, a power of two: sets data, owner and
+   * deleter, or returns RESOURCE_EXHAUSTED. Thread-safe; must not throw. */
+  RTorchCode (*allocate)(void* context, uint64_t bytes, uint64_t alignment,
+                         RTorchTensor* tensor);
 } RTorchAllocator;
 
 /* Where a model's weights are: in a .safetensors file, which is mapped, so that all
  * processes share one copy, or in memory that holds one.
  *
- * Every weight of the model must be there by name, with its dtype and sizes. A file that
- * a build made (`cc_torch_library`'s output group `torch_weights`) is used where it lies,
- * and checked against the digests in it; of another, a weight whose elements are laid out
- * otherwise than the kernels want them is copied. Names that the model does not have are
- * ignored in files that no build made. */
+ * Every weight of the model must be there by name, with its dtype and sizes. A file
+ * that a build made (`cc_torch_library`'s output group `torch_weights`) is used where
+ * it lies, and checked against the digests in it; of another, a weight whose elements
+ * are laid out otherwise than the kernels want them is copied. Names that the model
+ * does not have are ignored in files that no build made. */
 typedef struct RTorchWeights {
   uint32_t struct_size;
   uint32_t flags;
@@ -234,7 +234,8 @@ typedef struct RTorchRunOptions {
   void* stream; /* of a GPU's; NULL for models on the CPU */
   const RTorchTracer* tracer;
 
-  /* Asked before the run and between its steps; what is not 0 ends it with CANCELLED. */
+  /* Asked before the run and between its steps; what is not 0 ends it with CANCELLED.
+   */
   int32_t (*cancelled)(void* context);
   void* cancel_context;
 } RTorchRunOptions;

@@ -139,10 +139,10 @@ struct DTypeOf<bool> {
 };
 
 // "float32"; "unknown dtype" for a value that is none of RTorchDType.
-const char* DTypeName(std::int32_t dtype);
+const char* DTypeName(RTorchDType dtype);
 
 // Bytes of one element; 0 for a value that is none of RTorchDType.
-std::int64_t DTypeSize(std::int32_t dtype);
+std::int64_t DTypeSize(RTorchDType dtype);
 
 }  // namespace rules_torch
 

@@ -15,6 +15,6 @@ def namespaces(namespace: str, id: str) -> tuple[str, str]:
     """
     names = [f"namespace {namespace}"] if namespace else []
     names.append(f"inline namespace {id}")
-    opening = "\n" + "".join(f"{name} {{\n" for name in names)
-    closing = "\n" + "".join(f"}}  // {name}\n" for name in reversed(names))
+    opening = "\n".join(f"{name} {{" for name in names)
+    closing = "\n".join(f"}}  // {name}" for name in reversed(names))
     return opening, closing
