@@ -85,10 +85,10 @@ bool ForEachRun(T* a, U* b, const Loop* loops, std::int32_t count, const Act& ac
   return true;
 }
 
-// Elements as integers of their width, whatever their type is.
+// Elements as integers of their width, whatever their type is and wherever they lie.
 template <typename T>
 struct Word {
-  typedef T Type __attribute__((may_alias));
+  typedef T Type __attribute__((may_alias, aligned(1)));
 };
 
 template <typename T>

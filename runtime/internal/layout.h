@@ -39,7 +39,8 @@ inline bool IsRowMajor(const RTorchTensor& tensor) {
 }
 
 // Copies elements of `width` bytes, 1, 2, 4 or 8, from a tensor to one of equal sizes,
-// which has `to_strides`, and does not overlap it. Needs no memory.
+// which has `to_strides`, and does not overlap it. Neither needs to be aligned. Needs
+// no memory.
 void CopyElements(const void* from, const Layout& layout, void* to,
                   const std::int64_t* to_strides, std::size_t width);
 

@@ -100,6 +100,12 @@ std::string StridesText(const RTorchWeightSpec& spec) {
   return Join(spec.strides, static_cast<std::size_t>(spec.rank), ",");
 }
 
+// Closes a file that is open.
+struct Descriptor {
+  const int number;
+  ~Descriptor() { close(number); }
+};
+
 bool IsAligned(const std::uint8_t* pointer, std::uint64_t bytes) {
   return reinterpret_cast<std::uintptr_t>(pointer) % bytes == 0;
 }
@@ -175,24 +181,19 @@ class WeightsFinder {
 
   RTorchCode Map() {
     // Without waiting: opening a pipe would, until there is a writer.
-    const int descriptor = open(source_.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0) return FailToMap(errno);
-    const RTorchCode code = MapOpened(descriptor);
-    close(descriptor);
-    return code;
-  }
-
-  RTorchCode MapOpened(int descriptor) {
+    const int opened = open(source_.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (opened < 0) return FailToMap(errno);
+    const Descriptor descriptor{opened};
     struct stat status;
-    if (fstat(descriptor, &status) != 0) return FailToMap(errno);
+    if (fstat(opened, &status) != 0) return FailToMap(errno);
     if (S_ISDIR(status.st_mode)) return FailToMap(EISDIR);
     if (!S_ISREG(status.st_mode)) {
       return Fail(RTORCH_INVALID_ARGUMENT, "is not a regular file");
     }
-    // Nothing can be mapped; an empty file is refused by its reader.
+    // An empty file cannot be mapped; ReadSafetensors refuses it.
     if (status.st_size == 0) return RTORCH_OK;
     const auto size = static_cast<std::size_t>(status.st_size);
-    void* mapping = mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
+    void* mapping = mmap(nullptr, size, PROT_READ, MAP_SHARED, opened, 0);
     if (mapping == MAP_FAILED) return FailToMap(errno);
     weights_->mapping_ = mapping;
     weights_->mapping_size_ = size;

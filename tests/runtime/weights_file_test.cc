@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -265,6 +266,42 @@ TEST(WeightsFileTest, ABuildsFileIsUsedWhereItLies) {
   }
 }
 
+// tests/tools/weights_file_test.py says what the file has, and that it is what the tool
+// writes.
+TEST(WeightsFileTest, FindsWhatTheToolWrites) {
+  const WeightsApi model(
+      {{"mask", RTORCH_BOOL, {3}, {}},
+       {"layer.weight", RTORCH_FLOAT32, {4, 4}, {}},
+       {"layer.bias", RTORCH_BFLOAT16, {3}, {}},
+       {"transposed", RTORCH_FLOAT32, {3, 2}, {1, 3}},
+       {"channels_last", RTORCH_FLOAT32, {1, 3, 2, 2}, {12, 1, 6, 3}},
+       {"expanded", RTORCH_INT16, {4, 2}, {0, 1}},
+       {"gaps", RTORCH_FLOAT64, {2, 2}, {4, 1}},
+       {"steps", RTORCH_INT64, {}, {}},
+       {"empty", RTORCH_FLOAT32, {0, 2}, {}},
+       {"ein \"Name\" \xc3\xbc", RTORCH_UINT8, {2}, {}}});
+  RTorchWeights source{};
+  source.struct_size = sizeof source;
+  source.path = WRITTEN;
+  const Outcome outcome = Find(model, source);
+  ASSERT_EQ(outcome.code, RTORCH_OK) << outcome.reason;
+
+  std::vector<float> indices(16);
+  std::iota(indices.begin(), indices.end(), 0.0f);
+  EXPECT_EQ(outcome.Elements<std::uint8_t>(0, 3), (std::vector<std::uint8_t>{1, 0, 1}));
+  EXPECT_EQ(outcome.Elements<float>(1, 16), indices);
+  EXPECT_EQ(outcome.Elements<std::uint16_t>(2, 3),
+            (std::vector<std::uint16_t>{0, 0x3f80, 0x4000}));
+  EXPECT_EQ(outcome.Elements<float>(3, 6),
+            std::vector<float>(indices.begin(), indices.begin() + 6));
+  EXPECT_EQ(outcome.Elements<float>(4, 12),
+            std::vector<float>(indices.begin(), indices.begin() + 12));
+  EXPECT_EQ(outcome.Elements<std::int16_t>(5, 2), (std::vector<std::int16_t>{0, 1}));
+  EXPECT_EQ(outcome.Elements<double>(6, 6), (std::vector<double>{5, 6, 0, 0, 9, 10}));
+  EXPECT_EQ(outcome.Elements<std::int64_t>(7, 1), kSteps);
+  EXPECT_EQ(outcome.Elements<std::uint8_t>(9, 2), (std::vector<std::uint8_t>{0, 1}));
+}
+
 TEST(WeightsFileTest, AChangedByteIsLostData) {
   const WeightsApi model(Plain());
   const std::string file = OursOf(PlainTensors());
@@ -433,9 +470,23 @@ TEST(WeightsFileTest, BrokenHeaders) {
                       HasSubstr("not what its shape and dtype demand")))
         << shape << offsets;
   }
+  EXPECT_THAT(HeaderRefusal(tensor("\"F4\"", "[1]", "[4,0]"), "1234"),
+              HasSubstr("lies at bytes 4 to 0"));
   EXPECT_EQ(Refusal(RTORCH_DATA_LOSS, WeightsApi({}),
                     FileOf(tensor("\"F32\"", "[1]", "[4,8]"), "1234")),
             "is cut short: \"x\" ends at byte 8 of the data, which has 4");
+}
+
+TEST(WeightsFileTest, NothingBehindAHeaderIsRead) {
+  const std::string header =
+      R"({"\u00e9\ud83d\ude00":{"dtype":"F32","shape":[1],"data_offsets":[10,14]}})";
+  for (std::size_t size = 1; size < header.size(); ++size) {
+    std::string file(8, '\0');
+    file[0] = static_cast<char>(size);
+    EXPECT_THAT(
+        Refusal(RTORCH_INVALID_ARGUMENT, WeightsApi({}), file + header.substr(0, size)),
+        HasSubstr("its header is not one of a safetensors file"));
+  }
 }
 
 TEST(WeightsFileTest, NestingIsNotFollowed) {
