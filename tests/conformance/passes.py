@@ -70,8 +70,8 @@ def softmax() -> dict[str, Call]:
             (torch.tensor([[0.31, 0.62, -0.99]]),),
         ),
         "softmax to float16": (
-            lambda x: _below_maximum((x * 1e-3).to(torch.float16)),
-            (torch.tensor([[1e5, -2e5, 4e5]]),),
+            lambda x: _below_maximum((x * 2**-10).to(torch.float16)),
+            (torch.tensor([[1.0, -2.0, 4.0]]) * 2**17,),
         ),
         "softmax from float16": (
             lambda x: _below_maximum((x * 0.5).float()),
@@ -203,6 +203,14 @@ def products() -> dict[str, Call]:
             (a, b, torch.full((5,), NAN)),
         ),
         "woq rows": scaled(32),
+        "woq columns": (
+            lambda x, w, s: F.linear(x, w.to(x.dtype)) * s,
+            (
+                _randn(1, 3, 7).to(half),
+                _bytes(5, 7, dtype=torch.int8),
+                _randn(5).to(half),
+            ),
+        ),
         "woq one": scaled(1),
         "woq number": scaled(),
         "woq tokens": scaled(4, 1),
