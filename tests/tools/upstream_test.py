@@ -4,6 +4,7 @@ A test of a mend shows the fault without it. One that fails says that torch has
 repaired it: delete the mend and the test.
 """
 
+import copy
 import inspect
 import itertools
 import json
@@ -12,10 +13,12 @@ import re
 import pytest
 import torch
 import torch._inductor.compile_fx  # first: Inductor's modules import one another
+import torch.ao.quantization.fx._decomposed  # registers the operators
 from torch import nn
 from torch.export import Dim
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
+from torch.utils import _pytree as pytree
 
 from torch_aot import upstream
 
@@ -274,6 +277,220 @@ def _decomposed(function, *inputs):
 
     table = decomposition.fast_random_decomps()
     return make_fx(function, table)(*inputs)(*inputs)
+
+
+class _Stop(Exception):
+    pass
+
+
+def _rewritten(module, inputs, patched):
+    """The graph that Inductor's passes make of a module; None: they fail.
+
+    Args:
+        patched: upstream.patched, for torch alone, or upstream.mended.
+    """
+    graphs = []
+
+    def stop(original):
+        def passes(graph, *args):
+            original(graph, *args)
+            graphs.append(graph)
+            raise _Stop
+
+        return passes
+
+    program = torch.export.export(module, inputs)
+    end = upstream.Patch("torch._inductor.compile_fx:post_grad_passes", stop, "a test")
+    with patched(end), torch.no_grad(), pytest.raises(Exception) as failure:
+        upstream.aot_compile(program.module(), inputs, {}, {"fx_graph_cache": False})
+    assert graphs or not isinstance(failure.value, _Stop)
+    return graphs[0] if graphs else None
+
+
+class Called(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs):
+        return self.function(*inputs)
+
+
+class Kept(Called):
+    """Calls a function on a buffer and inputs."""
+
+    def __init__(self, function):
+        super().__init__(function)
+        self.register_buffer("buffer", torch.arange(4.0))
+
+    def forward(self, *inputs):
+        return self.function(self.buffer, *inputs)
+
+
+def _run(function, inputs):
+    """Results, or that there are none."""
+    try:
+        return pytree.tree_leaves(function(*inputs))
+    except Exception:
+        return None
+
+
+def _differ(module, inputs, patched, values):
+    """Whether eager gives others than the passes' graph."""
+    expected = _run(copy.deepcopy(module), values)
+    graph = _rewritten(module, inputs, patched)
+    found = graph and _run(torch.fx.Interpreter(graph).run, values)
+    if not found or not expected:
+        return found != expected
+    return not all(map(_same, expected, found))
+
+
+def _same(a, b):
+    error = 1e-12 if a.dtype == torch.float64 else 1e-4
+    return a.dtype == b.dtype and torch.allclose(a, b, error, error, equal_nan=True)
+
+
+def _below_maximum(scaled, alpha=1):
+    return torch.sub(scaled, scaled.amax(-1, keepdim=True), alpha=alpha)
+
+
+def _filled(value, dtype, sizes=(5,), result=None):
+    return lambda x: x + torch.full(sizes, value, dtype=dtype).cumsum(-1, dtype=result)
+
+
+BYTES = torch.tensor([[0, 30, 200]], dtype=torch.uint8)
+ROW = torch.tensor([[0.31, 0.62, -0.99]])
+SQUARE = torch.arange(9.0).view(3, 3)
+UNEVEN = torch.tensor([[1e-3, 1.0]])
+LARGE = torch.tensor([[3e38, -3e38, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [
+        (lambda x: F.softmax(x * 0.05, -1), [BYTES]),
+        (lambda x: F.softmax(x / 20, -1), [BYTES]),
+        (lambda x: _below_maximum((x * 10).int()), [ROW]),
+        (lambda x: _below_maximum((x * 1e-5).half()), [1e6 * ROW]),
+        (lambda x, y: _below_maximum(x * y), [UNEVEN, UNEVEN[:, 1:].double()]),
+        (lambda x: _below_maximum(x * 1e-38), [LARGE]),
+        (lambda x: _below_maximum(2 * x, alpha=2), [ROW]),
+        (lambda x, y: torch.add(x @ y, y, alpha=2), [SQUARE, SQUARE]),
+        (_filled(2, torch.bool), [torch.tensor([0])]),
+        (_filled(1.5, torch.int64), [torch.tensor([0])]),
+        (_filled(1.0, torch.int64), [torch.tensor([0])]),
+        (_filled(1e-3, torch.float16, (70000,)), [torch.zeros(1).half()]),
+        (_filled(1.0, torch.float32, ()), [torch.zeros(1)]),
+        (_filled(1, torch.int64, result=torch.float64), [torch.tensor([0])]),
+    ],
+)
+def test_a_pass_leaves_values_as_they_are(function, inputs):
+    module, inputs = Called(function), tuple(inputs)
+    assert _differ(module, inputs, upstream.patched, inputs), "torch has repaired it"
+    assert not _differ(module, inputs, upstream.mended, inputs)
+
+
+def test_a_scatter_refuses_indices():
+    module = Called(lambda index: torch.ones(2, 3).scatter(1, index, 0.0))
+    inputs = (torch.tensor([[0], [2]]),)
+    beyond = (torch.tensor([[0], [3]]),)
+    assert _differ(module, inputs, upstream.patched, beyond), "torch has repaired it"
+    assert not _differ(module, inputs, upstream.mended, beyond)
+    assert not _differ(module, inputs, upstream.mended, inputs)
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        lambda buffer: buffer.clone(),
+        lambda buffer: buffer.view(2, 2).repeat(1, 1),
+        lambda buffer: torch.cat([buffer]),
+        lambda buffer: F.pad(buffer, (0, 0)),
+        lambda buffer: torch.zeros(4).copy_(buffer),
+    ],
+)
+def test_a_copy_of_a_buffer_keeps_the_values(copied):
+    def step(buffer, x):
+        before = copied(buffer)
+        buffer.add_(x)
+        return before
+
+    inputs = (torch.ones(4),)
+    module = Kept(step)
+    assert _differ(module, inputs, upstream.patched, inputs), "torch has repaired it"
+    assert not _differ(module, inputs, upstream.mended, inputs)
+
+
+def _dequantized(x, *, least=0, most=255):
+    arguments = (0.1, 3, least, most, x.dtype)
+    return torch.ops.quantized_decomposed.dequantize_per_tensor(x, *arguments)
+
+
+def _quantized(x, *, scale=0.1, least=0, most=255, dtype=torch.uint8):
+    arguments = (scale, 3, least, most, dtype)
+    return torch.ops.quantized_decomposed.quantize_per_tensor(x, *arguments)
+
+
+HALF, WEIGHT = torch.ones(1, 4, 8).bfloat16(), torch.ones(6, 8, dtype=torch.int8)
+SCALES = HALF[0, 0, :6].clone()
+IMAGE = torch.ones(1, 2, 4, 4, dtype=torch.uint8)
+WOQ, CAT = "_register_woq_lowering", "_register_quantized_cat_lowering"
+POOL, SPLIT = "_register_quantized_maxpool2d_lowering", "cat_splitwithsizes_replace"
+
+
+@pytest.mark.parametrize(
+    ("handler", "function", "inputs", "right"),
+    [
+        (
+            WOQ,
+            lambda x, w, s: F.linear(x, w.to(x.dtype)) * s,
+            [HALF, WEIGHT, SCALES],
+            False,
+        ),
+        (
+            POOL,
+            lambda x: _quantized(F.max_pool2d(_dequantized(x), 2), scale=0.3),
+            [IMAGE],
+            False,
+        ),
+        (
+            CAT,
+            lambda x: _quantized(torch.cat([_dequantized(x), _dequantized(x + 1)], 1)),
+            [IMAGE],
+            True,
+        ),
+        (
+            CAT,
+            lambda x: _quantized(
+                torch.cat([_dequantized(x), _dequantized(x + 1)], 1), most=127
+            ),
+            [IMAGE],
+            False,
+        ),
+        (
+            SPLIT,
+            lambda x, y: torch.split(torch.cat([x, y], 1), [2, 2], 1),
+            [ROW[:, :2].clone(), ROW[:, :2].clone()],
+            True,
+        ),
+        (
+            SPLIT,
+            lambda x, y: torch.split(torch.cat([x, y], 1), [2, 2], 1),
+            [BYTES[:, :2].clone(), ROW[:, :2].clone()],
+            False,
+        ),
+    ],
+)
+def test_a_lowering_is_replaced_where_that_is_right(handler, function, inputs, right):
+    """What comes of it, //tests/conformance:passes_test compares with eager."""
+
+    def replaced(patched):
+        graph = _rewritten(Called(function), tuple(inputs), patched).graph
+        names = [getattr(node.target, "__qualname__", "") for node in graph.nodes]
+        return handler in [name.partition(".")[0] for name in names]
+
+    assert replaced(upstream.patched), "torch has repaired it"
+    assert replaced(upstream.mended) == right
 
 
 ATTENTION = """

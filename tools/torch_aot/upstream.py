@@ -511,8 +511,43 @@ def _add_to_least(original: Callable[..., Any]) -> Callable[..., Any]:
     return attend
 
 
+_APPLY = "torch._inductor.pattern_matcher:PatternMatcherPass.apply"
+
+
+def _with_checks(
+    original: Callable[..., Any], checked: Callable[[Any], Callable[[Any], Any] | None]
+) -> Callable[..., Any]:
+    """PatternMatcherPass.apply with other checks of what patterns find.
+
+    Args:
+        original: PatternMatcherPass.apply.
+        checked: Given a pattern's entry, returns its check in place of `extra_check`,
+            or None for that one.
+    """
+
+    def replaced(entry: Any) -> Any:
+        check = checked(entry)
+        if check is None:
+            return entry
+        entry = copy.copy(entry)
+        entry.extra_check = check
+        return entry
+
+    def apply(self: Any, graph: Any) -> Any:
+        patterns = self.patterns
+        self.patterns = collections.defaultdict(
+            list, {key: [*map(replaced, found)] for key, found in patterns.items()}
+        )
+        try:
+            return original(self, graph)
+        finally:
+            self.patterns = patterns
+
+    return apply
+
+
 @mend(
-    "torch._inductor.pattern_matcher:PatternMatcherPass.apply",
+    _APPLY,
     "a pattern that fits, but whose replacement does not take what was found (a tensor "
     "for a number), or gives another dtype, fails the build or changes the result",
 )
@@ -524,22 +559,9 @@ def _skip_what_does_not_fit(original: Callable[..., Any]) -> Callable[..., Any]:
         except Exception:
             return False
 
-    def optional(entry: Any) -> Any:
-        entry = copy.copy(entry)
-        entry.extra_check = functools.partial(fits, entry.extra_check)
-        return entry
-
-    def apply(self: Any, graph: Any) -> Any:
-        patterns = self.patterns
-        self.patterns = collections.defaultdict(
-            list, {key: [*map(optional, found)] for key, found in patterns.items()}
-        )
-        try:
-            return original(self, graph)
-        finally:
-            self.patterns = patterns
-
-    return apply
+    return _with_checks(
+        original, lambda entry: functools.partial(fits, entry.extra_check)
+    )
 
 
 def _same_dtypes(match: Any) -> bool:
@@ -552,6 +574,194 @@ def _same_dtypes(match: Any) -> bool:
         old is None or old.meta["val"].dtype == new.meta["val"].dtype
         for old, new in zip(match.output_nodes(), results, strict=True)
     )
+
+
+@mend(
+    "torch._inductor.pattern_matcher:_TargetArgsExpr._match",
+    "a pattern fits whatever keyword arguments it does not mention: of what it replaces, "
+    "the alpha of an addition and the dtype of a sum are lost",
+)
+def _mind_all_arguments(original: Callable[..., Any]) -> Callable[..., Any]:
+    # They change no values.
+    harmless = {"device", "layout", "memory_format", "pin_memory"}
+
+    def match(self: Any, node: Any, context: Any) -> Any:
+        # What a pattern has a call for may be a number.
+        given = getattr(node, "kwargs", {}).keys()
+        lost = given - self.kwargs.keys() - harmless
+        if lost and isinstance(node.target, OpOverload):
+            arguments = node.target._schema.arguments
+            defaults = {argument.name: argument.default_value for argument in arguments}
+            if any(node.kwargs[name] != defaults.get(name) for name in lost):
+                failed = look_up("torch._inductor.pattern_matcher:FailedMatch")
+                return failed("unmentioned arguments: {} {}", node, lost)
+        return original(self, node, context)
+
+    return match
+
+
+def condition(handler: str, reason: str) -> Callable[[Callable[[Any], bool]], Patch]:
+    """Registers a function `match -> whether` as a mend: when a pattern is replaced.
+
+    Args:
+        handler: "module:function": what replaces the pattern is the function, or
+            defined in it.
+        reason: Why.
+    """
+    module, _, function = handler.partition(":")
+
+    def register(holds: Callable[[Any], bool]) -> Patch:
+        def both(check: Callable[[Any], Any], match: Any) -> Any:
+            return holds(match) and check(match)
+
+        def checked(entry: Any) -> Callable[[Any], Any] | None:
+            replace = getattr(entry, "handler", None)
+            if getattr(replace, "__module__", None) != module:
+                return None
+            if replace.__qualname__.partition(".")[0] != function:
+                return None
+            return functools.partial(both, entry.extra_check)
+
+        def with_condition(original: Callable[..., Any]) -> Callable[..., Any]:
+            look_up(handler)
+            return _with_checks(original, checked)
+
+        return mend(_APPLY, reason)(with_condition)
+
+    return register
+
+
+def _value(node: Any) -> torch.Tensor:
+    return node.meta["val"]
+
+
+def _calls(match: Any, operator: Any) -> list[torch.fx.Node]:
+    return [node for node in match.nodes if node.target is operator]
+
+
+_FX_PASSES = "torch._inductor.fx_passes"
+
+for _name in ("mul_softmax_pattern", "div_softmax_pattern"):
+
+    @condition(
+        f"{_FX_PASSES}.joint_graph:{_name}",
+        "it takes the maximum before it scales, in the dtype of what is scaled: "
+        "differences of integers overflow, and what is converted after it was scaled "
+        "is too large or was rounded before",
+    )
+    def _scaled_in_one_dtype(match: Any) -> bool:
+        given, factor = _value(match.kwargs["inp"]), match.kwargs["other"]
+        scaled = match.output_node().args[0]
+        if "dtype" in match.kwargs:
+            scaled = scaled.args[0]
+        before = _value(scaled).dtype
+        dtype = match.kwargs.get("dtype", given.dtype)
+        # Without keepdim, rows have the maxima of others, which have other factors.
+        alike = match.kwargs["keepdim"] or isinstance(factor, int | float)
+        wide = torch.promote_types(before, dtype) == dtype
+        return bool(alike) and wide and before.is_floating_point
+
+
+@mend(
+    f"{_FX_PASSES}.joint_graph:_preserve_scaled_softmax_nonfinite_semantics",
+    "the difference of large numbers overflows before it is scaled",
+)
+def _keep_large_differences(original: Callable[..., Any]) -> Callable[..., Any]:
+    def preserve(scaled: Any, stable: Any, dim: Any, keepdim: bool) -> Any:
+        plain = scaled - torch.amax(scaled, dim=dim, keepdim=keepdim)
+        stable = torch.where(torch.isfinite(stable), stable, plain)
+        return original(scaled, stable, dim, keepdim)
+
+    return preserve
+
+
+@condition(
+    f"{_FX_PASSES}.joint_graph:scatter_upon_const_tensor",
+    "it takes indices out of bounds, which eager refuses, and rounds float64 to float32",
+)
+def _scatter_as_it_is(match: Any) -> bool:
+    return False
+
+
+@condition(
+    f"{_FX_PASSES}.post_grad:pointless_cumsum_replacement",
+    "it multiplies by the value to fill with as it was given, which the tensor's dtype "
+    "may not hold; it counts in float16, and fails where there is no dimension",
+)
+def _filled_with_what_was_given(match: Any) -> bool:
+    dtype, value = match.kwargs["dtype"], match.kwargs["fill_value"]
+    if not match.kwargs["shape"]:
+        return False
+    if dtype in (torch.float32, torch.float64):
+        return isinstance(value, int | float)
+    whole = not (dtype.is_floating_point or dtype.is_complex)
+    return whole and isinstance(value, int) and value in (0, 1)
+
+
+@condition(
+    f"{_FX_PASSES}.post_grad:cat_splitwithsizes_replace",
+    "it gives the tensors that were concatenated in their own dtypes",
+)
+def _concatenated_in_one_dtype(match: Any) -> bool:
+    (cat,) = _calls(match, torch.ops.aten.cat.default)
+    return all(_value(part).dtype == _value(cat).dtype for part in cat.args[0])
+
+
+@condition(
+    f"{_FX_PASSES}.quantization:_register_woq_lowering",
+    "its kernel needs memory that is aligned to 32 bytes, a multiple of 16 columns, a "
+    "matrix and a scale for each of its rows; the pattern checks none of it, and ignores "
+    "what was expanded, permuted or reshaped",
+)
+def _multiply_as_it_is(match: Any) -> bool:
+    return False
+
+
+@condition(
+    f"{_FX_PASSES}.quantization:_register_quantized_maxpool2d_lowering",
+    "it ignores that the output's scale, zero point and dtype may not be the input's, "
+    "and calls an operator that the runtime lacks",
+)
+def _pool_as_it_is(match: Any) -> bool:
+    return False
+
+
+for _name in ("cat", "reshape"):
+
+    @condition(
+        f"{_FX_PASSES}.quantization:_register_quantized_{_name}_lowering",
+        "it ignores that the output's dtype may not be the input's, and that values "
+        "beyond quant_min and quant_max are clamped",
+    )
+    def _quantized_alike(match: Any) -> bool:
+        operators = torch.ops.quantized_decomposed
+        (quantized,) = _calls(match, operators.quantize_per_tensor.default)
+        *_, least, most, dtype = quantized.args
+        given = _calls(match, operators.dequantize_per_tensor.default)
+        return (
+            dtype in (torch.int8, torch.uint8)
+            and least <= torch.iinfo(dtype).min
+            and torch.iinfo(dtype).max <= most
+            and all(_value(node.args[0]).dtype == dtype for node in given)
+        )
+
+
+@mend(
+    f"{_FX_PASSES}.post_grad:same_meta",
+    "remove_noop_ops takes placeholders alone for what a run changes, and AOTInductor's "
+    "buffers are attributes: a copy that was made of one before gets its new values",
+)
+def _keep_copies_of_buffers(original: Callable[..., Any]) -> Callable[..., Any]:
+    def same(node: torch.fx.Node, source: torch.fx.Node) -> bool:
+        storage = look_up("torch._inductor.fx_utils:get_node_storage")
+        if not original(node, source) or storage(node) == storage(source):
+            return original(node, source)
+        copy_ = torch.ops.aten.copy_.default
+        changes = node.graph.find_nodes(op="call_function", target=copy_)
+        changed = {storage(change.args[0]) for change in changes} - {None}
+        return storage(source) not in changed
+
+    return same
 
 
 for _name in ("maybe_free_symbols", "maybe_free_unbacked_symbols"):
