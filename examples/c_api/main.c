@@ -76,6 +76,7 @@ static RTorchTensor make_tensor(float* data, int64_t channels, int64_t height,
   tensor.data = data;
   tensor.dtype = RTORCH_FLOAT32;
   tensor.rank = 4;
+  tensor.device.type = RTORCH_CPU;
   tensor.sizes[0] = 1;
   tensor.sizes[1] = channels;
   tensor.sizes[2] = height;
@@ -102,7 +103,7 @@ static RTorchCode classify(const RTorchModelApi* api, const RTorchModel* model,
   image.data = pixels;
 
   RTorchTensor scores = {0}; /* data is NULL: the model allocates */
-  const RTorchCode code = api->run(model, &image, 1, &scores, 1, error);
+  const RTorchCode code = api->run(model, &image, 1, &scores, 1, NULL, error);
   if (code == RTORCH_OK) {
     const float* data = scores.data;
     int64_t best = 0;
@@ -138,7 +139,7 @@ int main(int argc, char** argv) {
 
   RTorchError error;
   RTorchModel* model = NULL;
-  if (api->create(api, &model, &error) != RTORCH_OK ||
+  if (api->create(api, NULL, &model, &error) != RTORCH_OK ||
       classify(api, model, &error) != RTORCH_OK) {
     fprintf(stderr, "c_api: %s\n", error.message);
     api->destroy(model);
@@ -149,7 +150,7 @@ int main(int argc, char** argv) {
   float grey[16] = {0};
   const RTorchTensor wrong = make_tensor(grey, 1, 4, 4);
   RTorchTensor scores = {0};
-  if (api->run(model, &wrong, 1, &scores, 1, &error) != RTORCH_OK) {
+  if (api->run(model, &wrong, 1, &scores, 1, NULL, &error) != RTORCH_OK) {
     printf("a grey 4 x 4 picture: %s\n", error.message);
   }
   api->destroy(model);

@@ -193,9 +193,9 @@ class BoundModel {
         std::memcpy(memory, initial, spec.bytes);
       }
       Cover({memory, memory + spec.bytes});
-      constants->emplace(model_.constant_name(static_cast<std::int64_t>(i)),
-                         HandleOver(memory, spec.rank, spec.sizes, spec.strides, 0,
-                                    spec.dtype));
+      constants->emplace(
+          model_.constant_name(static_cast<std::int64_t>(i)),
+          HandleOver(memory, spec.rank, spec.sizes, spec.strides, 0, spec.dtype));
     }
     model_.update_constants_map(std::move(constants));
   }
@@ -229,10 +229,11 @@ class BoundModel {
   Model model_;
 };
 
-// `Model` numbers `kNumbered` outputs; `kOutputs` says which of them ours are, in rising
-// order: what is None has a number, and no tensor. `kThreads` is what the code was
-// generated for; 0: as many as there are.
-template <typename Model, int kInputs, int kNumbered, const auto& kOutputs, int kThreads>
+// `Model` numbers `kNumbered` outputs; `kOutputs` says which of them ours are, in
+// rising order: what is None has a number, and no tensor. `kThreads` is what the code
+// was generated for; 0: as many as there are.
+template <typename Model, int kInputs, int kNumbered, const auto& kOutputs,
+          int kThreads>
 class AotiBackend {
  public:
   static constexpr Backend Table() {

@@ -22,8 +22,8 @@ inline constexpr std::int64_t kUnbound = -1;
 // What became of one output of a run.
 enum class Result : std::int32_t {
   kWritten,  // it lies in the memory that was given
-  kOwned,    // it lies in memory that `deleter(owner)` frees, and that nothing else uses
-  kShared,   // as kOwned, but an input, another output or the instance uses it, too
+  kOwned,   // it lies in memory that `deleter(owner)` frees, and that nothing else uses
+  kShared,  // as kOwned, but an input, another output or the instance uses it, too
 };
 
 // What `load` is told. All of it outlives what it made.
@@ -43,13 +43,13 @@ struct RunRequest {
   // the result's as far as the inputs decide them. The backend writes the result there
   // if it can.
   RTorchTensor* outputs;
-  Result* results;  // one for each output
+  Result* results;                  // one for each output
   const RTorchRunOptions* options;  // complete; never null
 };
 
-// The functions of one variant of a model. What fails returns a code, RESOURCE_EXHAUSTED
-// where memory ran out, and the reason; it may also throw std::bad_alloc, and nothing
-// else.
+// The functions of one variant of a model. What fails returns a code,
+// RESOURCE_EXHAUSTED where memory ran out, and the reason; it may also throw
+// std::bad_alloc, and nothing else.
 struct Backend {
   // Makes whatever instances with the same weights on one device share; never null. Not
   // modified by what follows, so that many threads may use it.
@@ -63,13 +63,13 @@ struct Backend {
                        void** instance, std::string* reason);
   void (*destroy)(void* instance);
 
-  // Sets every output: dtype, rank, device, sizes, strides, data, owner and deleter, but
-  // leaves one that it wrote as it was. A deleter must not lie in the generated code,
-  // which may be unloaded first. On failure no output has an owner.
+  // Sets every output: dtype, rank, device, sizes, strides, data, owner and deleter,
+  // but leaves one that it wrote as it was. A deleter must not lie in the generated
+  // code, which may be unloaded first. On failure no output has an owner.
   RTorchCode (*run)(void* instance, const RunRequest& request, std::string* reason);
 
-  // Copies elements between tensors of equal dtype and sizes, of which one is not in host
-  // memory, in the order of `stream`. Null for a backend of the host's alone.
+  // Copies elements between tensors of equal dtype and sizes, of which one is not in
+  // host memory, in the order of `stream`. Null for a backend of the host's alone.
   RTorchCode (*copy)(const RTorchTensor& from, const RTorchTensor& to, void* stream,
                      std::string* reason);
 };

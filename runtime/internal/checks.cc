@@ -38,7 +38,8 @@ bool LayoutFits(const RTorchTensorSpec& spec, const RTorchTensor& tensor,
     }
   }
   const auto address = reinterpret_cast<std::uintptr_t>(tensor.data);
-  return (address != 0 || empty) && (address & (static_cast<std::size_t>(width) - 1)) == 0;
+  return (address != 0 || empty) &&
+         (address & (static_cast<std::size_t>(width) - 1)) == 0;
 }
 
 // What a symbol is if a dimension has this size.
@@ -226,7 +227,8 @@ bool OutputFits(const RTorchTensorSpec& spec, const RTorchTensor& output,
 
 std::string WrongInput(const RTorchModelApi& api, const RTorchTensor* inputs,
                        RTorchDevice device) {
-  std::vector<std::int64_t> symbols(static_cast<std::size_t>(api.num_symbols), kUnbound);
+  std::vector<std::int64_t> symbols(static_cast<std::size_t>(api.num_symbols),
+                                    kUnbound);
   std::string wrong;
   for (std::int32_t i = 0; wrong.empty() && i < api.num_inputs; ++i) {
     wrong = WrongInput(api, api.inputs[i], inputs[i], device, symbols.data());

@@ -18,8 +18,8 @@ constexpr bool IsHost(RTorchDevice device) {
 }
 
 // Checks an input against its declaration. Binds `symbols`, of which kUnbound ones take
-// the input's sizes; sets `contiguous` if it is so with canonical strides, and may leave
-// it otherwise.
+// the input's sizes; sets `contiguous` if it is so with canonical strides, and may
+// leave it otherwise.
 bool InputFits(const RTorchTensorSpec& spec, const RTorchTensor& input,
                RTorchDevice device, std::int64_t* symbols, bool* contiguous);
 

@@ -94,21 +94,21 @@ struct Word {
 template <typename T>
 void CopyAs(const void* from, void* to, const Loops& loops) {
   using Element = typename Word<T>::Type;
-  ForEachRun(static_cast<const Element*>(from), static_cast<Element*>(to), loops.at,
-             loops.count,
-             [](const Element* source, Element* target, std::int64_t n,
-                const Loop& loop) {
-               if (loop.a == 1 && loop.b == 1) {
-                 std::memcpy(target, source, static_cast<std::size_t>(n) * sizeof(T));
-               } else if (loop.b == 1) {
-                 for (std::int64_t i = 0; i < n; ++i) target[i] = source[i * loop.a];
-               } else {
-                 for (std::int64_t i = 0; i < n; ++i) {
-                   target[i * loop.b] = source[i * loop.a];
-                 }
-               }
-               return true;
-             });
+  ForEachRun(
+      static_cast<const Element*>(from), static_cast<Element*>(to), loops.at,
+      loops.count,
+      [](const Element* source, Element* target, std::int64_t n, const Loop& loop) {
+        if (loop.a == 1 && loop.b == 1) {
+          std::memcpy(target, source, static_cast<std::size_t>(n) * sizeof(T));
+        } else if (loop.b == 1) {
+          for (std::int64_t i = 0; i < n; ++i) target[i] = source[i * loop.a];
+        } else {
+          for (std::int64_t i = 0; i < n; ++i) {
+            target[i * loop.b] = source[i * loop.a];
+          }
+        }
+        return true;
+      });
 }
 
 }  // namespace

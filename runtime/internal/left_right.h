@@ -1,7 +1,7 @@
 // A value that is replaced while others read it, and readers never wait.
 //
-// There are two places. Readers count themselves in at the one in use; a writer fills the
-// other, points readers there, and waits until the first is empty: the "left-right"
+// There are two places. Readers count themselves in at the one in use; a writer fills
+// the other, points readers there, and waits until the first is empty: the "left-right"
 // technique (Ramalhete and Correia, 2015) for one writer at a time.
 #ifndef RULES_TORCH_INTERNAL_LEFT_RIGHT_H_
 #define RULES_TORCH_INTERNAL_LEFT_RIGHT_H_

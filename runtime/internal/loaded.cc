@@ -53,7 +53,7 @@ RTorchCode OriginOf(const RTorchWeights* weights, Origin* origin, std::string* r
     origin->size = weights->size;
     return RTORCH_OK;
   }
-  struct stat status {};
+  struct stat status{};
   if (stat(weights->path, &status) != 0) {
     *reason = std::string(weights->path) + ": " + std::strerror(errno);
     return errno == ENOENT ? RTORCH_NOT_FOUND : RTORCH_INVALID_ARGUMENT;
@@ -91,8 +91,8 @@ struct Loaded {
 
 namespace {
 
-// All that is loaded, and its lock. Neither needs a constructor or a destructor, so that
-// models may be made and destroyed at any time of a process.
+// All that is loaded, and its lock. Neither needs a constructor or a destructor, so
+// that models may be made and destroyed at any time of a process.
 std::mutex registry_mutex;
 Loaded* registry = nullptr;
 

@@ -28,8 +28,8 @@ class Share {
   ~Share();
 
   // Finds what is loaded already from the same file, memory or library on the same
-  // device, or loads it. `weights`: null for the library's own. Memory stays its owner's,
-  // and must outlive the share.
+  // device, or loads it. `weights`: null for the library's own. Memory stays its
+  // owner's, and must outlive the share.
   //
   // Returns a code, and sets the share or the reason. May throw std::bad_alloc.
   static RTorchCode Of(const RTorchModelApi& api, const Variant& variant,

@@ -96,7 +96,8 @@ class Bound {
 struct RTorchModel {
   RTorchModel(const RTorchModelApi* its_api,
               const rules_torch::internal::Variant* its_variant,
-              const RTorchCreateOptions& options, rules_torch::internal::Bound its_bound)
+              const RTorchCreateOptions& options,
+              rules_torch::internal::Bound its_bound)
       : api(its_api),
         variant(its_variant),
         device(options.device),
@@ -109,7 +110,7 @@ struct RTorchModel {
   const rules_torch::internal::Variant* variant;
   RTorchDevice device;
   std::int32_t threads;
-  const RTorchAllocator* allocator;  // may be null
+  const RTorchAllocator* allocator;                                      // may be null
   rules_torch::internal::LeftRight<rules_torch::internal::Bound> bound;  // Swap's
   mutable std::mutex mutex;  // held by Swap, and by the runs of a stateful model
 };
@@ -171,7 +172,8 @@ class Scratch {
   template <typename T>
   T* Take(std::int32_t count) {
     static_assert(std::is_trivially_copyable_v<T>);
-    const std::size_t bytes = (static_cast<std::size_t>(count) * sizeof(T) + 15) / 16 * 16;
+    const std::size_t bytes =
+        (static_cast<std::size_t>(count) * sizeof(T) + 15) / 16 * 16;
     if (bytes <= static_cast<std::size_t>(stack_ + sizeof stack_ - next_)) {
       return reinterpret_cast<T*>(std::exchange(next_, next_ + bytes));
     }
@@ -258,7 +260,8 @@ class Run {
     std::fill_n(symbols_, api_.num_symbols, kUnbound);
     for (std::int32_t i = 0; i < api_.num_inputs; ++i) {
       bool contiguous = true;
-      if (!InputFits(api_.inputs[i], inputs_[i], model_.device, symbols_, &contiguous)) {
+      if (!InputFits(api_.inputs[i], inputs_[i], model_.device, symbols_,
+                     &contiguous)) {
         return Fail(error_, RTORCH_INVALID_ARGUMENT,
                     WrongInput(api_, inputs_, model_.device));
       }
@@ -366,8 +369,8 @@ class Run {
       return RTORCH_OK;
     }
     std::string reason;
-    const RTorchCode code = model_.variant->backend->copy(from, to, options_.stream,
-                                                          &reason);
+    const RTorchCode code =
+        model_.variant->backend->copy(from, to, options_.stream, &reason);
     return code == RTORCH_OK ? code : Fail(error_, code, api_, reason);
   }
 
@@ -492,8 +495,8 @@ RTorchCode SwapWeights(RTorchModel* model, const RTorchWeights* weights,
   }
   const RTorchModelApi& api = *model->api;
   try {
-    // Made before the runs of a stateful model have to wait; but what its buffers hold is
-    // known only then.
+    // Made before the runs of a stateful model have to wait; but what its buffers hold
+    // is known only then.
     std::unique_lock<std::mutex> lock(model->mutex, std::defer_lock);
     Share share;
     std::string reason;

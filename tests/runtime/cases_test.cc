@@ -246,19 +246,19 @@ int Drive(const std::vector<T>& expected, const std::vector<T>& actual,
     writer.Int32(1).Tensor<double>({size}, float64).Int32(0);
   }
   FakeModel* self = nullptr;
-  FakeModel fake(
-      {{{"x", "int8[2]", RTORCH_INT8, {Fixed(2)}}},
-       {{"y", "?[?]", DTypeOf<T>::value, {DataDependent()}}},
-       {}},
-      [&](const RTorchTensor* inputs, RTorchTensor* outputs, internal::Result* results, auto*) {
-        const auto* x = static_cast<const std::int8_t*>(inputs[0].data);
-        EXPECT_EQ(x[0], 3);
-        EXPECT_EQ(x[1], 4);
-        outputs[0] =
-            self->NewResult(actual, {static_cast<std::int64_t>(actual.size())});
-        results[0] = internal::Result::kOwned;
+  FakeModel fake({{{"x", "int8[2]", RTORCH_INT8, {Fixed(2)}}},
+                  {{"y", "?[?]", DTypeOf<T>::value, {DataDependent()}}},
+                  {}},
+                 [&](const RTorchTensor* inputs, RTorchTensor* outputs,
+                     internal::Result* results, auto*) {
+                   const auto* x = static_cast<const std::int8_t*>(inputs[0].data);
+                   EXPECT_EQ(x[0], 3);
+                   EXPECT_EQ(x[1], 4);
+                   outputs[0] = self->NewResult(
+                       actual, {static_cast<std::int64_t>(actual.size())});
+                   results[0] = internal::Result::kOwned;
                    return true;
-      });
+                 });
   self = &fake;
   return RunDriver(fake.api(), Write(writer.bytes()), atol, rtol, printed);
 }

@@ -22,7 +22,9 @@ RTorchTensor Ones(std::vector<float>* x) {
 
 class CompiledMemoryTest : public ::testing::Test {
  protected:
-  void SetUp() override { ASSERT_EQ(api_.create(&api_, nullptr, &model_, nullptr), RTORCH_OK); }
+  void SetUp() override {
+    ASSERT_EQ(api_.create(&api_, nullptr, &model_, nullptr), RTORCH_OK);
+  }
   void TearDown() override { api_.destroy(model_); }
 
   // What a run on n ones says that cannot have the memory for its result.

@@ -214,9 +214,9 @@ TEST_F(CompiledModelTest, DescribesItself) {
   ASSERT_EQ(api.num_outputs, 1);
   EXPECT_STREQ(api.outputs[0].name, "y");
   ASSERT_EQ(api.num_symbols, 1);
-  EXPECT_STREQ(api.symbols[0], "batch");
+  EXPECT_STREQ(api.symbols[0].name, "batch");
   // 8 * 16 + 16 + 16 * 4 + 4 floats, each tensor in whole lines of 64 bytes.
-  EXPECT_EQ(api.weights_size, 512u + 64 + 256 + 64);
+  EXPECT_EQ(api.weights_size, 512u + 64 + 256 + 16);
 }
 
 // Bytes that are allocated. A sanitizer's allocator gives 0.

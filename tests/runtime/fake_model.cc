@@ -146,7 +146,8 @@ RTorchCode FakeModel::Run(void* instance, const internal::RunRequest& request,
   const Loaded* outer = std::exchange(running, static_cast<const Loaded*>(instance));
   FakeModel* model = running->model;
   ++model->runs_;
-  const bool ok = model->body_(request.inputs, request.outputs, request.results, reason);
+  const bool ok =
+      model->body_(request.inputs, request.outputs, request.results, reason);
   running = outer;
   return ok ? RTORCH_OK : RTORCH_INTERNAL;
 }

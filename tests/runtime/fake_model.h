@@ -48,9 +48,9 @@ struct FakeSignature {
   bool stateful = false;
   // The instruction sets that it is compiled for; all run the same body.
   std::vector<const char*> isas = {kBaseline};
-  std::vector<RTorchWeightSpec> weights;
-  // The weights file in the library, which has this one and no weights by default; empty:
-  // it is not in the library.
+  std::vector<RTorchWeightSpec> weights = {};
+  // The weights file in the library, which has this one and no weights by default;
+  // empty: it is not in the library.
   std::vector<std::uint8_t> file = std::vector<std::uint8_t>(64);
 };
 
@@ -75,8 +75,8 @@ class FakeModel {
   // got them.
   static const void* const* weights();
 
-  // How often the backend has been called, by how many instances it is held, and for how
-  // many sets of weights.
+  // How often the backend has been called, by how many instances it is held, and for
+  // how many sets of weights.
   int runs() const { return runs_; }
   int instances() const { return created_ - destroyed_; }
   int loads() const { return loaded_ - unloaded_; }

@@ -13,7 +13,9 @@
 namespace rules_torch::testing {
 namespace {
 
-bool NoOutputs(const RTorchTensor*, RTorchTensor*, Result*, std::string*) { return true; }
+bool NoOutputs(const RTorchTensor*, RTorchTensor*, Result*, std::string*) {
+  return true;
+}
 
 // Runs a model without outputs; gives its message, or "" if all is well.
 std::string MessageOf(const FakeModel& fake, const std::vector<RTorchTensor>& inputs) {

@@ -19,8 +19,8 @@ class ModelIsaTest : public ::testing::Test {
   static FakeModel Compiled(std::vector<const char*> isas) {
     FakeSignature signature;
     signature.isas = std::move(isas);
-    return FakeModel(std::move(signature), [](const RTorchTensor*, RTorchTensor*, Result*,
-                                              std::string*) { return true; });
+    return FakeModel(std::move(signature), [](const RTorchTensor*, RTorchTensor*,
+                                              Result*, std::string*) { return true; });
   }
 };
 

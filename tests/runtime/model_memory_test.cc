@@ -157,7 +157,8 @@ TEST(ExceptionTest, IsReportedWithoutMemory) {
   RTorchModel* model = nullptr;
   ASSERT_EQ(fake.api().create(&fake.api(), nullptr, &model, nullptr), RTORCH_OK);
   RTorchError error{};
-  const RTorchCode code = fake.api().run(model, nullptr, 0, nullptr, 0, nullptr, &error);
+  const RTorchCode code =
+      fake.api().run(model, nullptr, 0, nullptr, 0, nullptr, &error);
   allocations_left = -1;
   EXPECT_EQ(code, RTORCH_INTERNAL);
   EXPECT_STREQ(error.message, TooLongToStoreInPlace().what());

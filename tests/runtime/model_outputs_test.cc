@@ -253,22 +253,22 @@ class SizesTest : public ::testing::Test {
     for (RTorchTensor& output : outputs_) fake_.api().release(&output);
   }
 
-  FakeModel fake_{
-      {{{"x", "int8[n]", RTORCH_INT8, {Symbolic(0, 1, 8)}}},
-       {{"twice", "int8[2*n + 1]", RTORCH_INT8, {Symbolic(0, 3, 17, 2, 1)}},
-        {"found", "int64[?, 2]", RTORCH_INT64, {DataDependent(), Fixed(2)}},
-        {"fresh", "int8[m]", RTORCH_INT8, {Symbolic(1, 1, INT64_MAX)}}},
-       {"n", "m"}},
-      [this](const RTorchTensor* inputs, RTorchTensor* outputs, Result* results, auto*) {
-        const auto n = static_cast<std::size_t>(2 * inputs[0].sizes[0] + 1);
-        outputs[0] = fake_.NewResult(std::vector<std::int8_t>(n, 1),
-                                     {static_cast<std::int64_t>(n)});
-        outputs[1] =
-            fake_.NewResult(found_, {static_cast<std::int64_t>(found_.size()) / 2, 2});
-        outputs[2] = fake_.NewResult<std::int8_t>({1, 2}, {2});
-        results[0] = results[1] = results[2] = Result::kOwned;
-        return true;
-      }};
+  FakeModel fake_{{{{"x", "int8[n]", RTORCH_INT8, {Symbolic(0, 1, 8)}}},
+                   {{"twice", "int8[2*n + 1]", RTORCH_INT8, {Symbolic(0, 3, 17, 2, 1)}},
+                    {"found", "int64[?, 2]", RTORCH_INT64, {DataDependent(), Fixed(2)}},
+                    {"fresh", "int8[m]", RTORCH_INT8, {Symbolic(1, 1, INT64_MAX)}}},
+                   {"n", "m"}},
+                  [this](const RTorchTensor* inputs, RTorchTensor* outputs,
+                         Result* results, auto*) {
+                    const auto n = static_cast<std::size_t>(2 * inputs[0].sizes[0] + 1);
+                    outputs[0] = fake_.NewResult(std::vector<std::int8_t>(n, 1),
+                                                 {static_cast<std::int64_t>(n)});
+                    outputs[1] = fake_.NewResult(
+                        found_, {static_cast<std::int64_t>(found_.size()) / 2, 2});
+                    outputs[2] = fake_.NewResult<std::int8_t>({1, 2}, {2});
+                    results[0] = results[1] = results[2] = Result::kOwned;
+                    return true;
+                  }};
   std::vector<std::int64_t> found_ = {10, 20, 30, 40};
   std::array<std::int8_t, 9> bytes_{};
   std::array<std::int64_t, 16> words_{};
@@ -419,8 +419,9 @@ TEST(RandomOutputsTest, ReachAnyBufferAndNothingAround) {
       std::memcpy(expected.data() + start + offset, elements.data() + at, width);
       at += width;
     }
-    const Status status = RunOnce(
-        result.tensor, trial % 3 > 0 ? Result::kOwned : Result::kShared, &buffer.tensor);
+    const Status status =
+        RunOnce(result.tensor, trial % 3 > 0 ? Result::kOwned : Result::kShared,
+                &buffer.tensor);
     ASSERT_TRUE(status.ok()) << status.message();
     ASSERT_EQ(buffer.memory, expected);
   }

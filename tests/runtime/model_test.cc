@@ -39,7 +39,8 @@ class ModelTest : public ::testing::Test {
     return true;
   }
 
-  FakeModel fake_{OneToOne(), [this](auto* inputs, auto* outputs, auto* results, auto*) {
+  FakeModel fake_{OneToOne(),
+                  [this](auto* inputs, auto* outputs, auto* results, auto*) {
                     return Double(inputs, outputs, results);
                   }};
   const RTorchModelApi& api_ = fake_.api();
@@ -95,7 +96,6 @@ TEST_F(ModelTest, MoveAssignmentDestroysTheOldInstance) {
   EXPECT_TRUE(first->Run(&input_, 1, &output_, 1).ok());
   api_.release(&output_);
 }
-
 
 TEST_F(ModelTest, ReleaseClearsTheOutput) {
   const StatusOr<Model> model = Model::Create(&api_);
@@ -209,10 +209,12 @@ TEST_F(ModelTest, TheErrorMayBeNull) {
   ASSERT_EQ(api_.create(&api_, nullptr, &model, nullptr), RTORCH_OK);
   EXPECT_EQ(api_.run(nullptr, &input_, 1, &output_, 1, nullptr, nullptr),
             RTORCH_INVALID_ARGUMENT);
-  EXPECT_EQ(api_.run(model, &input_, 0, &output_, 1, nullptr, nullptr), RTORCH_INVALID_ARGUMENT);
+  EXPECT_EQ(api_.run(model, &input_, 0, &output_, 1, nullptr, nullptr),
+            RTORCH_INVALID_ARGUMENT);
   RTorchTensor wrong = input_;
   wrong.rank = 3;
-  EXPECT_EQ(api_.run(model, &wrong, 1, &output_, 1, nullptr, nullptr), RTORCH_INVALID_ARGUMENT);
+  EXPECT_EQ(api_.run(model, &wrong, 1, &output_, 1, nullptr, nullptr),
+            RTORCH_INVALID_ARGUMENT);
   EXPECT_EQ(api_.run(model, &input_, 1, &output_, 1, nullptr, nullptr), RTORCH_OK);
   api_.release(&output_);
   api_.destroy(model);
@@ -228,13 +230,16 @@ TEST_F(ModelTest, NullsAreErrors) {
     EXPECT_EQ(call(nullptr), RTORCH_INVALID_ARGUMENT);
   };
   RTorchModel* model = reinterpret_cast<RTorchModel*>(this);  // anything but null
-  refuses("the table is null",
-          [&](RTorchError* error) { return api_.create(nullptr, nullptr, &model, error); });
+  refuses("the table is null", [&](RTorchError* error) {
+    return api_.create(nullptr, nullptr, &model, error);
+  });
   EXPECT_EQ(model, nullptr);
-  refuses("there is no place for the model",
-          [&](RTorchError* error) { return api_.create(&api_, nullptr, nullptr, error); });
-  refuses("there is no place for the model",
-          [&](RTorchError* error) { return api_.create(nullptr, nullptr, nullptr, error); });
+  refuses("there is no place for the model", [&](RTorchError* error) {
+    return api_.create(&api_, nullptr, nullptr, error);
+  });
+  refuses("there is no place for the model", [&](RTorchError* error) {
+    return api_.create(nullptr, nullptr, nullptr, error);
+  });
   EXPECT_EQ(fake_.instances(), 0);
   refuses("the model is null", [&](RTorchError* error) {
     return api_.run(nullptr, &input_, 1, &output_, 1, nullptr, error);

@@ -100,9 +100,8 @@ class StatefulModel {
                {{"count", "", RTORCH_INT32, {Fixed(kSize)}}},
                {},
                /*stateful=*/true},
-              [this](auto*, RTorchTensor* outputs, Result* results, std::string* reason) {
-                return Run(outputs, results, reason);
-              }) {}
+              [this](auto*, RTorchTensor* outputs, Result* results,
+                     std::string* reason) { return Run(outputs, results, reason); }) {}
 
   const RTorchModelApi& api() const { return fake_.api(); }
 
@@ -186,8 +185,7 @@ TEST(ModelThreadsTest, OverlappingRunsKeepTheirArgumentsApart) {
         const auto* x = static_cast<const std::int32_t*>(inputs[0].data);
         outputs[0] = self->NewResult(
             std::vector<std::int32_t>(x, x + inputs[0].sizes[0]), {inputs[0].sizes[0]});
-        results[0] =
-            inputs[0].sizes[0] % 2 == 0 ? Result::kOwned : Result::kShared;
+        results[0] = inputs[0].sizes[0] % 2 == 0 ? Result::kOwned : Result::kShared;
         return true;
       });
   self = &fake;

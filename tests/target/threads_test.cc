@@ -31,6 +31,7 @@ RTorchTensor Shaped(const RTorchTensorSpec& spec, std::vector<std::uint8_t>* mem
   RTorchTensor tensor{};
   tensor.dtype = spec.dtype;
   tensor.rank = spec.rank;
+  tensor.device = {RTORCH_CPU, 0};
   std::int64_t count = 1;
   for (std::int32_t i = spec.rank; i-- > 0;) {
     tensor.sizes[i] = spec.dims[i].symbol < 0 ? spec.dims[i].min : 4;
