@@ -96,6 +96,12 @@ namespace {
 std::mutex registry_mutex;
 Loaded* registry = nullptr;
 
+// The models that share memory keep its owners, each the one that it was given.
+RTorchWeights Unowned(RTorchWeights weights) {
+  weights.deleter = nullptr;
+  return weights;
+}
+
 // Takes a share of what is like `wanted`; null if there is none. The lock is held.
 Loaded* Find(const Loaded& wanted) {
   Loaded* found = registry;
@@ -133,7 +139,7 @@ RTorchCode Share::Of(const RTorchModelApi& api, const Variant& variant,
     if (weights == nullptr) {
       loaded->weights = EmbeddedWeights(api, *definition.weights);
     } else if (const RTorchCode code =
-                   FindWeights(api, *weights, &loaded->weights, reason);
+                   FindWeights(api, Unowned(*weights), &loaded->weights, reason);
                code != RTORCH_OK) {
       return code;
     }

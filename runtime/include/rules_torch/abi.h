@@ -234,8 +234,8 @@ typedef struct RTorchRunOptions {
   void* stream; /* of a GPU's; NULL for models on the CPU */
   const RTorchTracer* tracer;
 
-  /* Asked before the run and between its steps; what is not 0 ends it with CANCELLED.
-   */
+  /* Asked before the run and between those of its steps that the table has; what is not
+   * 0 ends it with CANCELLED. */
   int32_t (*cancelled)(void* context);
   void* cancel_context;
 } RTorchRunOptions;

@@ -120,8 +120,8 @@ struct CreateOptions {
 //   options.cancelled = stopped;
 //
 // It must outlive the run, so that a temporary will not do. Asked in the thread that
-// calls Run, before the run and between its steps: a flag or a clock costs little
-// there.
+// calls Run, before the run and between the steps that RTorchModelApi.steps lists, if
+// any: a flag or a clock costs little there.
 class Cancelled {
  public:
   Cancelled() = default;
