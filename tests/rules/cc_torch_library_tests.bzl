@@ -181,6 +181,7 @@ def _codegen_outputs_impl(ctx):
         "library.h",
         "library.manifest.json",
         "library.model.cc",
+        "library.weights.fingerprint",
         "library.weights.safetensors",
         _KERNELS,
         _WRAPPER,
