@@ -1,7 +1,8 @@
 // What a call costs beside the model: checks, and the table behind the seam, over a
 // backend that computes nothing; and copies of inputs that are not row-major.
 //
-// Prints medians of rounds, in ns; the backend's own call is measured in the same rounds.
+// Prints medians of rounds, in ns; the backend's own call is measured in the same
+// rounds.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -118,10 +119,9 @@ int main() {
   const RTorchTensor row = TensorView<const float, 2>(pixels.data(), {2, 8}).abi();
   const RTorchTensor image =
       TensorView<const float, 4>(pixels.data(), {2, 3, 224, 224}).abi();
-  const RTorchTensor nhwc =
-      TensorView<const float, 4>(pixels.data(), {2, 3, 224, 224},
-                                 {3 * 224 * 224, 1, 3 * 224, 3})
-          .abi();
+  const RTorchTensor nhwc = TensorView<const float, 4>(pixels.data(), {2, 3, 224, 224},
+                                                       {3 * 224 * 224, 1, 3 * 224, 3})
+                                .abi();
   const RTorchTensor contiguous[] = {image, image, image};
   const RTorchTensor one_strided[] = {image, nhwc, image};
   bool ok = true;
