@@ -62,7 +62,7 @@ def test_members_of_the_class_are_those_that_rules_know(generate):
 
 def test_variants_are_those_of_libraries_for_one(generate):
     several = generate("--isa=x86-64-v4", "--isa=x86-64-v3", "--isa=x86-64-v2")
-    assert len(several) == 4 + 3 * 2
+    assert len(several) == 5 + 3 * 2
     for name in ("x86-64-v4", "x86-64-v3", "x86-64-v2"):
         single = generate(f"--isa={name}")
         for file in (
@@ -105,7 +105,7 @@ def test_a_number_of_threads(generate):
     files = generate("--threads=3")
     kernels = files["x86-64-v3.kernels.cc"].decode()
     assert set(re.findall("#pragma omp parallel(.*)", kernels)) == {" num_threads(3)"}
-    assert "kMutable, 3>" in files["x86-64-v3.wrapper.cc"].decode()
+    assert "kOutputs, 3>" in files["x86-64-v3.wrapper.cc"].decode()
     assert "computes in 3 threads" in files["h"].decode().replace("\n// ", " ")
 
 

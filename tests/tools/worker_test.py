@@ -77,7 +77,14 @@ MODELS = """
 
 EXPORT = "export models/tiny.py:{0} --seed=3 --program={0}.pt2 --signature={0}.json"
 CODEGEN = "codegen {0}.pt2 {0}.json --label=//models:{0} --id={0} --class=M --out={0}"
-BYTES = ("pt2", "json", "h", "manifest.json", "weights.safetensors")
+BYTES = (
+    "pt2",
+    "json",
+    "h",
+    "manifest.json",
+    "weights.fingerprint",
+    "weights.safetensors",
+)
 
 ENVIRONMENT = {
     "ATEN_CPU_CAPABILITY": "default",
