@@ -215,7 +215,7 @@ TEST_F(CompiledModelTest, DescribesItself) {
   EXPECT_STREQ(api.outputs[0].name, "y");
   ASSERT_EQ(api.num_symbols, 1);
   EXPECT_STREQ(api.symbols[0].name, "batch");
-  // 8 * 16 + 16 + 16 * 4 + 4 floats, each tensor in whole lines of 64 bytes.
+  // 8 * 16 + 16 + 16 * 4 + 4 floats.
   EXPECT_EQ(api.weights_size, 512u + 64 + 256 + 16);
 }
 

@@ -94,7 +94,7 @@ TEST_F(CompiledStateTest, DoesNotChangeOnAnError) {
   Run(&model_, 1);
   const std::array<float, 4> x{};
   EXPECT_FALSE(model_.Run({{x.data(), {0, 4}}}).ok());
-  EXPECT_FALSE(model_.Run({{x.data(), {1, 4}}}, {}).ok());
+  EXPECT_FALSE(model_.Run({{x.data(), {1, 4}}}, Counter::Buffers{}).ok());
   EXPECT_EQ(Run(&model_, 3).steps(0), 2);
 }
 

@@ -123,21 +123,22 @@ struct CreateOptions {
 // calls Run, before the run and between the steps that RTorchModelApi.steps lists, if
 // any: a flag or a clock costs little there.
 class Cancelled {
+  // Exactly bool: a view of elements can be called, too, and `Run(inputs, {view})` is
+  // about buffers.
+  template <typename Callable>
+  using Asks =
+      std::enable_if_t<std::is_class_v<Callable> &&
+                       std::is_same_v<std::invoke_result_t<const Callable&>, bool>>;
+
  public:
   Cancelled() = default;
-  template <typename Callable,
-            typename = std::enable_if_t<std::is_class_v<Callable> &&
-                                        !std::is_same_v<Callable, Cancelled> &&
-                                        std::is_invocable_r_v<bool, const Callable&>>>
+  template <typename Callable, typename = Asks<Callable>>
   Cancelled(const Callable& callable)  // NOLINT: implicit
       : function_([](void* context) -> std::int32_t {
           return static_cast<bool>((*static_cast<const Callable*>(context))()) ? 1 : 0;
         }),
         context_(const_cast<Callable*>(std::addressof(callable))) {}
-  template <typename Callable,
-            typename = std::enable_if_t<std::is_class_v<Callable> &&
-                                        !std::is_same_v<Callable, Cancelled> &&
-                                        std::is_invocable_r_v<bool, const Callable&>>>
+  template <typename Callable, typename = Asks<Callable>>
   Cancelled(const Callable&& callable) = delete;
 
  private:
