@@ -483,14 +483,45 @@ POOL, SPLIT = "_register_quantized_maxpool2d_lowering", "cat_splitwithsizes_repl
 )
 def test_a_lowering_is_replaced_where_that_is_right(handler, function, inputs, right):
     """What comes of it, //tests/conformance:passes_test compares with eager."""
+    module, inputs = Called(function), tuple(inputs)
+    before = _handlers(module, inputs, upstream.patched)
+    assert handler in before, "torch has repaired it"
+    assert (handler in _handlers(module, inputs, upstream.mended)) == right
 
-    def replaced(patched):
-        graph = _rewritten(Called(function), tuple(inputs), patched).graph
-        names = [getattr(node.target, "__qualname__", "") for node in graph.nodes]
-        return handler in [name.partition(".")[0] for name in names]
 
-    assert replaced(upstream.patched), "torch has repaired it"
-    assert replaced(upstream.mended) == right
+def _handlers(module, inputs, patched):
+    """The functions that are to lower what patterns found, or have these in them."""
+    graph = _rewritten(module, inputs, patched).graph
+    names = [getattr(node.target, "__qualname__", "") for node in graph.nodes]
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("handler", "copied"),
+    [
+        (
+            "splitwithsizes_cat_replace",
+            lambda buffer: torch.cat(torch.split(buffer.view(2, 2), [1, 1], 1), 1),
+        ),
+        (
+            SPLIT,
+            lambda buffer: torch.split(
+                torch.cat([buffer.view(2, 2), torch.ones(2, 1)], 1), [2, 1], 1
+            ),
+        ),
+    ],
+)
+def test_a_lowering_keeps_a_copy_of_a_buffer(handler, copied):
+    def step(buffer, x):
+        before = copied(buffer)
+        buffer.add_(x)
+        return before
+
+    inputs = (torch.ones(4),)
+    module = Kept(step)
+    before = _handlers(module, inputs, upstream.patched)
+    assert handler in before, "torch has repaired it"
+    assert handler not in _handlers(module, inputs, upstream.mended)
 
 
 ATTENTION = """

@@ -639,6 +639,15 @@ def _calls(match: Any, operator: Any) -> list[torch.fx.Node]:
     return [node for node in match.nodes if node.target is operator]
 
 
+def _changes_later(node: torch.fx.Node) -> bool:
+    """Whether a run writes to the memory of a node's tensor: it is a buffer's."""
+    storage = look_up("torch._inductor.fx_utils:get_node_storage")
+    copy_ = torch.ops.aten.copy_.default
+    changes = node.graph.find_nodes(op="call_function", target=copy_)
+    changed = {storage(change.args[0]) for change in changes} - {None}
+    return storage(node) in changed
+
+
 _FX_PASSES = "torch._inductor.fx_passes"
 
 for _name in ("mul_softmax_pattern", "div_softmax_pattern"):
@@ -700,11 +709,23 @@ def _filled_with_what_was_given(match: Any) -> bool:
 
 @condition(
     f"{_FX_PASSES}.post_grad:cat_splitwithsizes_replace",
-    "it gives the tensors that were concatenated in their own dtypes",
+    "it gives the tensors that were concatenated, in their own dtypes, and with the "
+    "values that a buffer among them gets later",
 )
 def _concatenated_in_one_dtype(match: Any) -> bool:
     (cat,) = _calls(match, torch.ops.aten.cat.default)
-    return all(_value(part).dtype == _value(cat).dtype for part in cat.args[0])
+    return all(
+        _value(part).dtype == _value(cat).dtype and not _changes_later(part)
+        for part in cat.args[0]
+    )
+
+
+@condition(
+    f"{_FX_PASSES}.post_grad:splitwithsizes_cat_replace",
+    "it gives what was split, with the values that a buffer gets later",
+)
+def _split_what_stays(match: Any) -> bool:
+    return not _changes_later(match.kwargs["input_"])
 
 
 @condition(
@@ -754,12 +775,9 @@ for _name in ("cat", "reshape"):
 def _keep_copies_of_buffers(original: Callable[..., Any]) -> Callable[..., Any]:
     def same(node: torch.fx.Node, source: torch.fx.Node) -> bool:
         storage = look_up("torch._inductor.fx_utils:get_node_storage")
-        if not original(node, source) or storage(node) == storage(source):
-            return original(node, source)
-        copy_ = torch.ops.aten.copy_.default
-        changes = node.graph.find_nodes(op="call_function", target=copy_)
-        changed = {storage(change.args[0]) for change in changes} - {None}
-        return storage(source) not in changed
+        if not original(node, source):
+            return False
+        return storage(node) == storage(source) or not _changes_later(source)
 
     return same
 
