@@ -2,11 +2,10 @@
 
 #include <sys/stat.h>
 
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -33,37 +32,23 @@ struct Origin {
   }
 };
 
-RTorchCode OriginOf(const RTorchWeights* weights, Origin* origin, std::string* reason) {
-  if (weights == nullptr) return RTORCH_OK;
-  if (weights->struct_size < sizeof(RTorchWeights)) {
-    *reason = "the weights' struct_size is " + std::to_string(weights->struct_size) +
-              ", not " + std::to_string(sizeof(RTorchWeights));
-    return RTORCH_INVALID_ARGUMENT;
-  }
-  if (weights->flags != 0) {
-    *reason = "the weights' flags are not 0";
-    return RTORCH_INVALID_ARGUMENT;
-  }
+// None of a file that cannot be looked at; FindWeights says why.
+std::optional<Origin> OriginOf(const RTorchWeights* weights) {
+  Origin origin;
+  if (weights == nullptr) return origin;
   if (weights->path == nullptr) {
-    if (weights->data == nullptr) {
-      *reason = "the weights have neither a path nor data";
-      return RTORCH_INVALID_ARGUMENT;
-    }
-    origin->data = weights->data;
-    origin->size = weights->size;
-    return RTORCH_OK;
+    origin.data = weights->data;
+    origin.size = weights->size;
+    return origin;
   }
   struct stat status{};
-  if (stat(weights->path, &status) != 0) {
-    *reason = std::string(weights->path) + ": " + std::strerror(errno);
-    return errno == ENOENT ? RTORCH_NOT_FOUND : RTORCH_INVALID_ARGUMENT;
-  }
-  origin->size = static_cast<std::uint64_t>(status.st_size);
-  origin->device = status.st_dev;
-  origin->inode = status.st_ino;
-  origin->seconds = status.st_mtim.tv_sec;
-  origin->nanoseconds = status.st_mtim.tv_nsec;
-  return RTORCH_OK;
+  if (stat(weights->path, &status) != 0) return std::nullopt;
+  origin.size = static_cast<std::uint64_t>(status.st_size);
+  origin.device = status.st_dev;
+  origin.inode = status.st_ino;
+  origin.seconds = status.st_mtim.tv_sec;
+  origin.nanoseconds = status.st_mtim.tv_nsec;
+  return origin;
 }
 
 }  // namespace
@@ -72,7 +57,7 @@ struct Loaded {
   const RTorchModelApi* api;
   const Variant* variant;
   RTorchDevice device;
-  Origin origin;
+  std::optional<Origin> origin;
   std::shared_ptr<const Weights> weights;
   void* handle = nullptr;  // Backend.load's
   std::int64_t shares = 0;
@@ -85,7 +70,7 @@ struct Loaded {
   bool Same(const Loaded& other) const {
     return api == other.api && variant == other.variant &&
            device.type == other.device.type && device.index == other.device.index &&
-           origin == other.origin;
+           origin.has_value() && origin == other.origin;
   }
 };
 
@@ -121,14 +106,16 @@ RTorchCode Share::Of(const RTorchModelApi& api, const Variant& variant,
         "the weights are not in the library: give Create the file that the build made";
     return RTORCH_INVALID_ARGUMENT;
   }
+  if (weights != nullptr) {
+    if (const RTorchCode code = CheckSource(*weights, reason); code != RTORCH_OK) {
+      return code;
+    }
+  }
   auto loaded = std::make_unique<Loaded>();
   loaded->api = &api;
   loaded->variant = &variant;
   loaded->device = device;
-  if (const RTorchCode code = OriginOf(weights, &loaded->origin, reason);
-      code != RTORCH_OK) {
-    return code;
-  }
+  loaded->origin = OriginOf(weights);
   Share made;
   {
     const std::lock_guard<std::mutex> lock(registry_mutex);

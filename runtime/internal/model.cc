@@ -22,32 +22,10 @@
 #include "runtime/internal/layout.h"
 #include "runtime/internal/left_right.h"
 #include "runtime/internal/loaded.h"
+#include "runtime/internal/weights_file.h"
 
 namespace rules_torch::internal {
 namespace {
-
-// What keeps the caller's memory: RTorchWeights's owner. Movable.
-class Owner {
- public:
-  Owner() = default;
-  explicit Owner(const RTorchWeights* weights)
-      : deleter_(weights == nullptr ? nullptr : weights->deleter),
-        owner_(weights == nullptr ? nullptr : weights->owner) {}
-  Owner(Owner&& other) noexcept
-      : deleter_(std::exchange(other.deleter_, nullptr)), owner_(other.owner_) {}
-  Owner& operator=(Owner&& other) noexcept {
-    std::swap(deleter_, other.deleter_);
-    std::swap(owner_, other.owner_);
-    return *this;
-  }
-  ~Owner() {
-    if (deleter_ != nullptr) deleter_(owner_);
-  }
-
- private:
-  void (*deleter_)(void*) = nullptr;
-  void* owner_ = nullptr;
-};
 
 // An instance of the backend's, with the weights that it uses. Movable.
 class Bound {
@@ -79,7 +57,9 @@ class Bound {
   }
 
   // Takes over the weights' memory: the last step, for on a failure it is the caller's.
-  void Own(const RTorchWeights* weights) { owner_ = Owner(weights); }
+  void Own(const RTorchWeights* weights) {
+    if (weights != nullptr) owner_ = Owner(*weights);
+  }
 
   void* instance() const { return instance_; }
 

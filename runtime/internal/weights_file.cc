@@ -123,8 +123,7 @@ class WeightsFinder {
     if (code != RTORCH_OK) return code;
     std::shared_ptr<Weights> shared = std::move(weights_);
     // From here on nothing fails.
-    shared->deleter_ = source_.deleter;
-    shared->owner_ = source_.owner;
+    shared->owner_ = Owner(source_);
     *found = std::move(shared);
     return RTORCH_OK;
   }
@@ -359,11 +358,9 @@ void Weights::Free::operator()(std::uint8_t* memory) const {
 
 Weights::~Weights() {
   if (mapping_ != nullptr) munmap(mapping_, mapping_size_);
-  if (deleter_ != nullptr) deleter_(owner_);
 }
 
-RTorchCode FindWeights(const RTorchModelApi& api, const RTorchWeights& source,
-                       std::shared_ptr<const Weights>* found, std::string* reason) {
+RTorchCode CheckSource(const RTorchWeights& source, std::string* reason) {
   // Growing structs may be as long as an older header said: nothing else is read first.
   if (source.struct_size < sizeof(RTorchWeights)) {
     *reason = "RTorchWeights.struct_size is " + std::to_string(source.struct_size) +
@@ -378,6 +375,14 @@ RTorchCode FindWeights(const RTorchModelApi& api, const RTorchWeights& source,
   if (source.path == nullptr && source.data == nullptr) {
     *reason = "RTorchWeights has neither a path nor data";
     return RTORCH_INVALID_ARGUMENT;
+  }
+  return RTORCH_OK;
+}
+
+RTorchCode FindWeights(const RTorchModelApi& api, const RTorchWeights& source,
+                       std::shared_ptr<const Weights>* found, std::string* reason) {
+  if (const RTorchCode code = CheckSource(source, reason); code != RTORCH_OK) {
+    return code;
   }
   WeightsFinder finder(api, source);
   const RTorchCode code = finder.Find(found);

@@ -18,12 +18,35 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rules_torch/abi.h"
 #include "runtime/internal/blob.h"
 
 namespace rules_torch::internal {
+
+// Keeps the caller's memory: calls RTorchWeights.deleter once, at the end. Movable.
+class Owner {
+ public:
+  Owner() = default;
+  explicit Owner(const RTorchWeights& weights)
+      : deleter_(weights.deleter), owner_(weights.owner) {}
+  Owner(Owner&& other) noexcept
+      : deleter_(std::exchange(other.deleter_, nullptr)), owner_(other.owner_) {}
+  Owner& operator=(Owner&& other) noexcept {
+    std::swap(deleter_, other.deleter_);
+    std::swap(owner_, other.owner_);
+    return *this;
+  }
+  ~Owner() {
+    if (deleter_ != nullptr) deleter_(owner_);
+  }
+
+ private:
+  void (*deleter_)(void*) = nullptr;
+  void* owner_ = nullptr;
+};
 
 // Where each of a model's weights lies, and what keeps it there. Constant, so that any
 // number of threads may use it.
@@ -47,13 +70,17 @@ class Weights {
 
   Weights() = default;
 
+  Owner owner_;  // goes last
   std::vector<const void*> pointers_;
   std::vector<std::unique_ptr<std::uint8_t, Free>> copies_;
   void* mapping_ = nullptr;
   std::size_t mapping_size_ = 0;
-  void (*deleter_)(void* owner) = nullptr;
-  void* owner_ = nullptr;
 };
+
+// Whether this is an RTorchWeights that names a file or memory, and asks for nothing
+// that is not known here; nothing of it is read otherwise. INVALID_ARGUMENT and the
+// reason if not.
+RTorchCode CheckSource(const RTorchWeights& source, std::string* reason);
 
 // Finds the weights as RTorchWeights says, in a file or memory of whatever bytes. Where
 // it fails, `reason` names the file and says what was found and what expected:

@@ -154,6 +154,32 @@ TEST(ModelWeightsTest, ALibraryWithoutThemHasToBeGivenThem) {
   EXPECT_EQ(RunOnce(*Model::Create(&fake.api(), two.options())), kTwos);
 }
 
+// Those that another model has already, too.
+TEST(ModelWeightsTest, ASourceIsCheckedBeforeItIsShared) {
+  FakeModel fake(Signature(), &Give);
+  const InMemory memory(FileWith(2));
+  RTorchWeights weights = memory.source();
+  RTorchCreateOptions options{};
+  options.struct_size = sizeof options;
+  options.weights = &weights;
+  const RTorchModelApi& api = fake.api();
+  RTorchModel* model = nullptr;
+  ASSERT_EQ(api.create(&api, &options, &model, nullptr), RTORCH_OK);
+
+  RTorchModel* another = nullptr;
+  RTorchError error;
+  weights.flags = 1;
+  EXPECT_EQ(api.create(&api, &options, &another, &error), RTORCH_INVALID_ARGUMENT);
+  EXPECT_STREQ(error.message,
+               "//fake:model: RTorchWeights.flags has bits without a meaning here: 1");
+  weights.flags = 0;
+  weights.struct_size = 4;
+  EXPECT_EQ(api.create(&api, &options, &another, &error), RTORCH_INVALID_ARGUMENT);
+  EXPECT_EQ(api.swap(model, &weights, &error), RTORCH_INVALID_ARGUMENT);
+  EXPECT_EQ(another, nullptr);
+  api.destroy(model);
+}
+
 // Both halves of each result are of the same file.
 void SwapUnderRuns(bool stateful) {
   FakeModel fake(Signature(stateful), &Give);
