@@ -209,7 +209,7 @@ RTorchCode Allocate(const RTorchAllocator* allocator, RTorchTensor* tensor) {
   return tensor->data == nullptr ? RTORCH_RESOURCE_EXHAUSTED : RTORCH_OK;
 }
 
-// One run, step by step. Every step returns OK, or a code for which it has filled the
+// One run, step by step. What can fail returns OK, or a code for which it has filled the
 // error.
 class Run {
  public:
@@ -228,8 +228,8 @@ class Run {
   RTorchCode operator()() {
     RTorchCode code = Check();
     if (code == RTORCH_OK) code = MakeContiguous();
-    if (code == RTORCH_OK) code = PrepareResults();
     if (code != RTORCH_OK) return code;
+    PrepareResults();
     if (api_.stateful == 0) return Compute();
     const std::lock_guard<std::mutex> lock(model_.mutex);
     return Compute();
@@ -282,7 +282,7 @@ class Run {
   }
 
   // Offers the backend the caller's memory where it is contiguous.
-  RTorchCode PrepareResults() {
+  void PrepareResults() {
     for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
       RTorchTensor& result = results_.at[i];
       results_.count = i + 1;
@@ -293,7 +293,6 @@ class Run {
       result.owner = nullptr;
       result.deleter = nullptr;
     }
-    return RTORCH_OK;
   }
 
   RTorchCode Compute() {
