@@ -549,16 +549,12 @@ TEST(WeightsFileTest, SourcesThatAreNone) {
   EXPECT_EQ(Find(model, source).reason, "RTorchWeights has neither a path nor data");
 }
 
-void Count(void* owner) { ++*static_cast<int*>(owner); }
-
 TEST(WeightsFileTest, TheDeleterIsCalledOnceWhenNothingUsesTheData) {
   const WeightsApi model(Plain());
   int deletions = 0;
   for (const bool right : {false, true}) {
     const InMemory memory(right ? OursOf(PlainTensors()) : "{}");
-    RTorchWeights source = memory.source();
-    source.deleter = &Count;
-    source.owner = &deletions;
+    const RTorchWeights source = memory.source(&deletions);
     {
       const Outcome outcome = Find(model, source);
       ASSERT_EQ(outcome.code == RTORCH_OK, right);

@@ -104,11 +104,15 @@ InMemory::InMemory(const std::string& file, std::size_t misalignment)
 
 InMemory::~InMemory() { ::operator delete(memory_, kAlignment); }
 
-RTorchWeights InMemory::source() const {
+RTorchWeights InMemory::source(int* deletions) const {
   RTorchWeights source{};
   source.struct_size = sizeof source;
   source.data = begin();
   source.size = size_;
+  if (deletions != nullptr) {
+    source.deleter = [](void* owner) { ++*static_cast<int*>(owner); };
+    source.owner = deletions;
+  }
   return source;
 }
 

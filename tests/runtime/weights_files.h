@@ -67,7 +67,8 @@ class InMemory {
   InMemory& operator=(const InMemory&) = delete;
   ~InMemory();
 
-  RTorchWeights source() const;
+  // `deletions`, if any, counts the calls of the deleter; null: there is none.
+  RTorchWeights source(int* deletions = nullptr) const;
   const std::uint8_t* begin() const { return memory_ + misalignment_; }
   const std::uint8_t* end() const { return begin() + size_; }
 

@@ -280,9 +280,7 @@ class WeightsFuzzTest : public ::testing::Test {
     const std::string file = damage.Do();
     const InMemory memory(file, damage.Below(9));
     int deletions = 0;
-    RTorchWeights source = memory.source();
-    source.deleter = [](void* owner) { ++*static_cast<int*>(owner); };
-    source.owner = &deletions;
+    const RTorchWeights source = memory.source(&deletions);
     std::shared_ptr<const Weights> found;
     std::string reason;
     const RTorchCode code = FindWeights(model_.api(), source, &found, &reason);

@@ -23,9 +23,7 @@ void FindWithLittleMemory(const WeightsApi& model, const std::string& file,
                           RTorchCode expected) {
   const InMemory memory(file, 1);  // all of it is copied
   int deletions = 0;
-  RTorchWeights source = memory.source();
-  source.deleter = [](void* owner) { ++*static_cast<int*>(owner); };
-  source.owner = &deletions;
+  const RTorchWeights source = memory.source(&deletions);
   std::shared_ptr<const Weights> found;
   std::string reason;
   const auto find = [&](int count, RTorchError* error) -> RTorchCode {

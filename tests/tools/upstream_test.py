@@ -410,15 +410,20 @@ def test_a_scatter_refuses_indices():
     ],
 )
 def test_a_copy_of_a_buffer_keeps_the_values(copied):
+    module, inputs = _changed_after(copied), (torch.ones(4),)
+    assert _differ(module, inputs, upstream.patched, inputs), "torch has repaired it"
+    assert not _differ(module, inputs, upstream.mended, inputs)
+
+
+def _changed_after(copied):
+    """A module that changes its buffer and returns a copy that it made before."""
+
     def step(buffer, x):
         before = copied(buffer)
         buffer.add_(x)
         return before
 
-    inputs = (torch.ones(4),)
-    module = Kept(step)
-    assert _differ(module, inputs, upstream.patched, inputs), "torch has repaired it"
-    assert not _differ(module, inputs, upstream.mended, inputs)
+    return Kept(step)
 
 
 def _dequantized(x, *, least=0, most=255):
@@ -512,13 +517,7 @@ def _handlers(module, inputs, patched):
     ],
 )
 def test_a_lowering_keeps_a_copy_of_a_buffer(handler, copied):
-    def step(buffer, x):
-        before = copied(buffer)
-        buffer.add_(x)
-        return before
-
-    inputs = (torch.ones(4),)
-    module = Kept(step)
+    module, inputs = _changed_after(copied), (torch.ones(4),)
     before = _handlers(module, inputs, upstream.patched)
     assert handler in before, "torch has repaired it"
     assert handler not in _handlers(module, inputs, upstream.mended)
