@@ -6,49 +6,23 @@ The samples in them are those that operators.json says are right; see survey.py.
 from __future__ import annotations
 
 import functools
-import itertools
 import re
 from collections.abc import Callable, Mapping
 
-import torch
-
-from tests.conformance import table
+from tests.conformance import calls, table
 from tests.conformance.samples import OPERATORS, Sample, samples
 from torch_aot import Model
 
 
-class Samples(torch.nn.Module):
-    """Calls operators, each on tensors of its own.
-
-    Args:
-        calls: The samples, by what their results are called.
-    """
-
-    def __init__(self, calls: Mapping[str, Sample]) -> None:
-        super().__init__()
-        self._calls = calls
-
-    def forward(self, *tensors: torch.Tensor) -> dict[str, list[torch.Tensor]]:
-        """Returns each call's results.
-
-        Args:
-            tensors: All samples', one sample's after the other's.
-        """
-        given = iter(tensors)
-        return {
-            name: sample.call([*itertools.islice(given, len(sample.tensors))])
-            for name, sample in self._calls.items()
-        }
-
-
-def model(calls: Mapping[str, Sample]) -> Model:
+def model(named: Mapping[str, Sample]) -> Model:
     """The model whose inputs are samples' tensors.
 
     Args:
-        calls: The samples, by what their results are called.
+        named: The samples, by what their results are called.
     """
-    inputs = tuple(tensor for sample in calls.values() for tensor in sample.tensors)
-    return Model(Samples(calls), inputs, test_inputs=lambda: [inputs])
+    return calls.model(
+        {name: (sample.call, sample.tensors) for name, sample in named.items()}
+    )
 
 
 def group(first: int, step: int) -> Model:

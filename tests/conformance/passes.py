@@ -7,9 +7,8 @@ that others would not try. Passes that only move calls or memory have none.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ import torch.ao.quantization.fx._decomposed
 from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 
+from tests.conformance.calls import model
 from torch_aot import Model
 
 INF, NAN = math.inf, math.nan
@@ -403,28 +403,16 @@ def calls() -> dict[str, Call]:
     return {name: call for group in groups for name, call in group().items()}
 
 
-class Calls(torch.nn.Module):
-    """Calls functions, each on tensors of its own."""
-
-    def __init__(self, calls: Mapping[str, Call]) -> None:
-        super().__init__()
-        self._calls = calls
-
-    def forward(self, *tensors: torch.Tensor) -> dict[str, list[torch.Tensor]]:
-        """Returns each call's results.
-
-        Args:
-            tensors: All calls', one call's after the other's.
-        """
-        given = iter(tensors)
-        return {
-            name: pytree.tree_leaves(function(*itertools.islice(given, len(inputs))))
-            for name, (function, inputs) in self._calls.items()
-        }
-
-
 def passes() -> Model:
     """The model of all calls."""
-    found = calls()
-    inputs = tuple(tensor for _, tensors in found.values() for tensor in tensors)
-    return Model(Calls(found), inputs, test_inputs=lambda: [inputs])
+    return model(
+        {
+            name: (_listed(function), inputs)
+            for name, (function, inputs) in calls().items()
+        }
+    )
+
+
+def _listed(function: Callable[..., Any]) -> Callable[..., list[Any]]:
+    """Takes its arguments, and gives its results, as a list."""
+    return lambda tensors: pytree.tree_leaves(function(*tensors))
