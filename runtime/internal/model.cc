@@ -209,8 +209,8 @@ RTorchCode Allocate(const RTorchAllocator* allocator, RTorchTensor* tensor) {
   return tensor->data == nullptr ? RTORCH_RESOURCE_EXHAUSTED : RTORCH_OK;
 }
 
-// One run, step by step. What can fail returns OK, or a code for which it has filled the
-// error.
+// One run, step by step. What can fail returns OK, or a code for which it has filled
+// the error.
 class Run {
  public:
   Run(const RTorchModel& model, const RTorchTensor* inputs, RTorchTensor* outputs,
