@@ -225,6 +225,15 @@ bool OutputFits(const RTorchTensorSpec& spec, const RTorchTensor& output,
   return true;
 }
 
+bool SizesOf(const RTorchTensorSpec& spec, const std::int64_t* symbols,
+             std::int64_t* sizes) {
+  for (std::int32_t i = 0; i < spec.rank; ++i) {
+    sizes[i] = SizeOf(spec.dims[i], symbols);
+    if (sizes[i] == kUnbound) return false;
+  }
+  return true;
+}
+
 std::string WrongInput(const RTorchModelApi& api, const RTorchTensor* inputs,
                        RTorchDevice device) {
   std::vector<std::int64_t> symbols(static_cast<std::size_t>(api.num_symbols),

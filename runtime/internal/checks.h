@@ -27,6 +27,11 @@ bool InputFits(const RTorchTensorSpec& spec, const RTorchTensor& input,
 bool OutputFits(const RTorchTensorSpec& spec, const RTorchTensor& output,
                 RTorchDevice device, const std::int64_t* symbols);
 
+// Sets the sizes of an output. False where only the run tells one: then they are of no
+// use.
+bool SizesOf(const RTorchTensorSpec& spec, const std::int64_t* symbols,
+             std::int64_t* sizes);
+
 // Says why the first of the inputs that does not fit is wrong: "input 'image': expected
 // float32[batch, 3] with 1 <= batch <= 64, got float32[0, 3]: dimension 0 is 0".
 std::string WrongInput(const RTorchModelApi& api, const RTorchTensor* inputs,

@@ -138,6 +138,25 @@ bool IsRowMajor(const Layout& layout) {
   return dense;
 }
 
+Extent ExtentOf(const void* data, const Layout& layout, std::size_t width) {
+  if (data == nullptr) return {};
+  const auto bytes = static_cast<std::int64_t>(width);
+  Extent extent;
+  extent.begin = static_cast<const std::uint8_t*>(data);
+  extent.end = extent.begin + bytes;
+  for (std::int32_t i = 0; i < layout.rank; ++i) {
+    if (layout.sizes[i] == 0) return {};
+    const std::int64_t reach = (layout.sizes[i] - 1) * layout.strides[i] * bytes;
+    (reach < 0 ? extent.begin : extent.end) += reach;
+  }
+  return extent;
+}
+
+Extent ExtentOf(const RTorchTensor& tensor) {
+  return ExtentOf(tensor.data, LayoutOf(tensor),
+                  static_cast<std::size_t>(DTypeSize(tensor.dtype)));
+}
+
 void CopyElements(const void* from, const Layout& layout, void* to,
                   const std::int64_t* to_strides, std::size_t width) {
   if (NumElements(layout.sizes, layout.rank) == 0) return;

@@ -38,6 +38,21 @@ inline bool IsRowMajor(const RTorchTensor& tensor) {
   return IsRowMajor(LayoutOf(tensor));
 }
 
+// The bytes from the first to the last that a tensor has; none if it is empty or has no
+// memory.
+struct Extent {
+  const std::uint8_t* begin = nullptr;
+  const std::uint8_t* end = nullptr;
+
+  std::int64_t size() const { return end - begin; }
+  bool Overlaps(const Extent& other) const {
+    return begin < other.end && other.begin < end;
+  }
+};
+
+Extent ExtentOf(const void* data, const Layout& layout, std::size_t width);
+Extent ExtentOf(const RTorchTensor& tensor);
+
 // Copies elements of `width` bytes, 1, 2, 4 or 8, from a tensor to one of equal sizes,
 // which has `to_strides`, and does not overlap it. Neither needs to be aligned. Needs
 // no memory.

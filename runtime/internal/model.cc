@@ -222,14 +222,16 @@ class Run {
         options_(options),
         error_(error),
         symbols_(scratch_.Take<std::int64_t>(api_.num_symbols)),
-        results_(scratch_.Take<RTorchTensor>(api_.num_outputs)),
-        copies_(scratch_.Take<RTorchTensor>(api_.num_inputs + api_.num_outputs)) {}
+        copies_(scratch_.Take<RTorchTensor>(api_.num_inputs)),
+        targets_(scratch_.Take<RTorchTensor>(api_.num_outputs)),
+        results_(scratch_.Take<RTorchTensor>(api_.num_outputs)) {}
 
   RTorchCode operator()() {
     RTorchCode code = Check();
     if (code == RTORCH_OK) code = MakeContiguous();
+    if (code == RTORCH_OK) code = MakeTargets();
     if (code != RTORCH_OK) return code;
-    PrepareResults();
+    OfferTargets();
     if (api_.stateful == 0) return Compute();
     const std::lock_guard<std::mutex> lock(model_.mutex);
     return Compute();
@@ -281,14 +283,42 @@ class Run {
     return RTORCH_OK;
   }
 
-  // Offers the backend the caller's memory where it is contiguous.
-  void PrepareResults() {
+  // Where the outputs are to be: the caller's memory, or its allocator's. Without one
+  // the backend allocates, and knows better what.
+  RTorchCode MakeTargets() {
     for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
-      RTorchTensor& result = results_.at[i];
-      results_.count = i + 1;
+      RTorchTensor& target = targets_.at[targets_.count++];
+      target = outputs_[i].data == nullptr ? RTorchTensor{} : outputs_[i];
+      target.owner = nullptr;
+      target.deleter = nullptr;
+      if (target.data != nullptr || model_.allocator == nullptr ||
+          !SizesOf(api_.outputs[i], symbols_, target.sizes)) {
+        continue;
+      }
+      target.dtype = api_.outputs[i].dtype;
+      target.rank = api_.outputs[i].rank;
+      target.device = model_.device;
+      const RTorchCode code = AllocateOutput(&target);
+      if (code != RTORCH_OK) return code;
+    }
+    return RTORCH_OK;
+  }
+
+  // Offers the backend the targets that are contiguous, and where no input lies.
+  void OfferTargets() {
+    for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
+      RTorchTensor& result = results_.at[results_.count++];
       result = RTorchTensor{};
-      if (outputs_[i].data == nullptr || !IsRowMajor(outputs_[i])) continue;
-      result = outputs_[i];
+      const RTorchTensor& target = targets_.at[i];
+      if (target.data == nullptr) continue;
+      const Extent extent = ExtentOf(target);
+      const bool overlaps = std::any_of(arguments_, arguments_ + api_.num_inputs,
+                                        [&](const RTorchTensor& argument) {
+                                          return ExtentOf(argument).Overlaps(extent);
+                                        });
+      any_overlaps_ |= overlaps;
+      if (overlaps || !IsRowMajor(target)) continue;
+      result = target;
       SetRowMajor(&result);
       result.owner = nullptr;
       result.deleter = nullptr;
@@ -300,46 +330,64 @@ class Run {
     auto* how = scratch_.Take<Result>(api_.num_outputs);
     const RunRequest request{arguments_, symbols_, results_.at, how, &options_};
     std::string reason;
-    const RTorchCode code =
-        model_.variant->backend->run(bound->instance(), request, &reason);
+    RTorchCode code = model_.variant->backend->run(bound->instance(), request, &reason);
     if (code != RTORCH_OK) return Fail(error_, code, api_, reason);
+    // What is written to one output may be an input, and what another was made of.
+    for (std::int32_t i = 0; any_overlaps_ && i < api_.num_outputs; ++i) {
+      if (how[i] != Result::kShared) continue;
+      code = Unshare(&results_.at[i]);
+      if (code != RTORCH_OK) return code;
+    }
     for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
       if (how[i] == Result::kWritten) continue;
-      const RTorchCode copied = outputs_[i].data == nullptr
-                                    ? Own(&results_.at[i], how[i] == Result::kOwned)
-                                    : Deliver(results_.at[i], i);
-      if (copied != RTORCH_OK) return copied;
+      code = Deliver(i, how[i] == Result::kOwned);
+      if (code != RTORCH_OK) return code;
     }
     // Nothing fails from here on: all outputs are set, or none.
     for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
       if (outputs_[i].data != nullptr) continue;
-      outputs_[i] = std::exchange(results_.at[i], RTorchTensor{});
+      outputs_[i] = std::exchange(targets_.at[i], RTorchTensor{});
     }
     return RTORCH_OK;
   }
 
-  // Makes a result one that the caller can have.
-  RTorchCode Own(RTorchTensor* result, bool owned) {
-    if (owned && model_.allocator == nullptr && IsRowMajor(*result)) {
-      SetRowMajor(result);
+  // Brings a result to where it is to be.
+  RTorchCode Deliver(std::int32_t i, bool owned) {
+    RTorchTensor& result = results_.at[i];
+    RTorchTensor& target = targets_.at[i];
+    if (target.data == nullptr && owned && model_.allocator == nullptr &&
+        IsRowMajor(result)) {
+      SetRowMajor(&result);
+      target = std::exchange(result, RTorchTensor{});
       return RTORCH_OK;
     }
-    RTorchTensor copy = *result;
-    if (Allocate(model_.allocator, &copy) != RTORCH_OK) {
-      return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an output");
+    if (target.data == nullptr) {
+      target = result;
+      const RTorchCode code = AllocateOutput(&target);
+      if (code != RTORCH_OK) return code;
+    } else if (!std::equal(result.sizes, result.sizes + result.rank, target.sizes)) {
+      return Fail(error_, RTORCH_INVALID_ARGUMENT,
+                  WrongSize(api_, api_.outputs[i], target, result));
     }
-    // Another output may still share the original: it is kept until the end.
-    copies_.at[copies_.count++] = std::exchange(*result, copy);
-    return Copy(copies_.at[copies_.count - 1], copy);
+    return Copy(result, target);
   }
 
-  // Copies a result into the caller's buffer.
-  RTorchCode Deliver(const RTorchTensor& result, std::int32_t i) {
-    if (!std::equal(result.sizes, result.sizes + result.rank, outputs_[i].sizes)) {
-      return Fail(error_, RTORCH_INVALID_ARGUMENT,
-                  WrongSize(api_, api_.outputs[i], outputs_[i], result));
+  // Gives a result memory of its own.
+  RTorchCode Unshare(RTorchTensor* result) {
+    RTorchTensor copy = *result;
+    if (Allocate(nullptr, &copy) != RTORCH_OK) {
+      return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an output");
     }
-    return Copy(result, outputs_[i]);
+    const RTorchCode code = Copy(*result, copy);
+    std::swap(*result, copy);
+    ReleaseTensor(&copy);
+    return code;
+  }
+
+  RTorchCode AllocateOutput(RTorchTensor* tensor) {
+    if (Allocate(model_.allocator, tensor) == RTORCH_OK) return RTORCH_OK;
+    *tensor = RTorchTensor{};
+    return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an output");
   }
 
   RTorchCode Copy(const RTorchTensor& from, const RTorchTensor& to) {
@@ -360,11 +408,13 @@ class Run {
   const RTorchRunOptions& options_;
   RTorchError* error_;
   bool all_contiguous_ = true;
+  bool any_overlaps_ = false;
   const RTorchTensor* arguments_ = nullptr;
   Scratch scratch_;
   std::int64_t* symbols_;
-  Tensors results_;
-  Tensors copies_;
+  Tensors copies_;   // of inputs
+  Tensors targets_;  // one for each output, as far as they are made
+  Tensors results_;  // what the backend made
 };
 
 // The device that options ask for; false and the reason if the model is for another.
