@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "runtime/internal/backend.h"
+#include "runtime/internal/layout.h"
 
 namespace rules_torch::internal {
 namespace {
@@ -35,30 +36,6 @@ using torch::aot_inductor::ConstantHandle;
 using torch::aot_inductor::ConstantMap;
 using torch::aot_inductor::MaybeOwningAtenTensorHandle;
 using torch::aot_inductor::RAIIAtenTensorHandle;
-
-// A range of addresses.
-struct Extent {
-  const std::uint8_t* begin = nullptr;
-  const std::uint8_t* end = nullptr;
-
-  bool Overlaps(const Extent& other) const {
-    return begin < other.end && other.begin < end;
-  }
-};
-
-Extent ExtentOf(const RTorchTensor& tensor) {
-  std::int64_t low = 0;
-  std::int64_t high = 1;
-  for (std::int32_t i = 0; i < tensor.rank; ++i) {
-    if (tensor.sizes[i] == 0) return {};
-    const std::int64_t reach = (tensor.sizes[i] - 1) * tensor.strides[i];
-    (reach < 0 ? low : high) += reach;
-  }
-  const auto size =
-      static_cast<std::int64_t>(aoti_torch_dtype_element_size(tensor.dtype));
-  const auto* data = static_cast<const std::uint8_t*>(tensor.data);
-  return {data + low * size, data + high * size};
-}
 
 // Inference only: autograd is off in the calling thread while one of these is
 // alive.
@@ -316,29 +293,52 @@ class AotiBackend {
     std::array<AtenTensorHandle, kInputs> stolen{};
     for (int i = 0; i < kInputs; ++i) stolen[i] = arguments[i].release();
     std::array<AtenTensorHandle, kNumbered> handles{};
-    bound_->model().run_impl(stolen.data(), handles.data(), nullptr, nullptr);
+    // The code calls it its executor: aoti_outputs.h.
+    auto* run =
+        reinterpret_cast<AOTIProxyExecutorHandle>(const_cast<RunRequest*>(&request));
+    bound_->model().run_impl(stolen.data(), handles.data(), nullptr, run);
+    Hand(request, Adopt(handles));
+  }
 
-    std::array<RAIIAtenTensorHandle, kNumOutputs> results = Adopt(handles);
+  // Says of each output what became of it, and who owns it.
+  void Hand(const RunRequest& request,
+            std::array<RAIIAtenTensorHandle, kNumOutputs> handles) const {
+    std::array<RTorchTensor, kNumOutputs> results;
     std::array<Extent, kNumOutputs> extents;
-    std::array<RTorchTensor, kNumOutputs> described;
+    std::array<Extent, kNumOutputs> given;
     for (std::size_t i = 0; i < kNumOutputs; ++i) {
-      described[i] = Describe(results[i]);
-      extents[i] = ExtentOf(described[i]);
-      const bool shared =
-          bound_->Overlaps(extents[i]) ||
-          std::any_of(request.inputs, request.inputs + kInputs,
-                      [&](const RTorchTensor& input) {
-                        return ExtentOf(input).Overlaps(extents[i]);
-                      }) ||
-          std::any_of(extents.begin(), extents.begin() + i,
-                      [&](const Extent& e) { return e.Overlaps(extents[i]); });
-      request.results[i] = shared ? Result::kShared : Result::kOwned;
+      results[i] = Describe(handles[i]);
+      extents[i] = ExtentOf(results[i]);
+      given[i] = ExtentOf(request.outputs[i]);
+    }
+    const auto overlaps_one = [](const auto& others, std::size_t n, const Extent& e) {
+      return std::any_of(others.begin(), others.begin() + n,
+                         [&](const Extent& other) { return other.Overlaps(e); });
+    };
+    for (std::size_t i = 0; i < kNumOutputs; ++i) {
+      const bool shared = bound_->Overlaps(extents[i]) ||
+                          std::any_of(request.inputs, request.inputs + kInputs,
+                                      [&](const RTorchTensor& input) {
+                                        return ExtentOf(input).Overlaps(extents[i]);
+                                      }) ||
+                          overlaps_one(extents, i, extents[i]) ||
+                          overlaps_one(given, kNumOutputs, extents[i]);
+      request.results[i] = IsWritten(results[i], request.outputs[i]) ? Result::kWritten
+                           : shared                                  ? Result::kShared
+                                                                     : Result::kOwned;
     }
     for (std::size_t i = 0; i < kNumOutputs; ++i) {
-      request.outputs[i] = described[i];
-      request.outputs[i].owner = results[i].release();
+      if (request.results[i] == Result::kWritten) continue;
+      request.outputs[i] = results[i];
+      request.outputs[i].owner = handles[i].release();
       request.outputs[i].deleter = kDeleteHandle;
     }
+  }
+
+  // Whether a result lies where the caller wants it.
+  static bool IsWritten(const RTorchTensor& result, const RTorchTensor& given) {
+    return given.data != nullptr && result.data == given.data && IsRowMajor(result) &&
+           std::equal(result.sizes, result.sizes + result.rank, given.sizes);
   }
 
   // Takes over what run_impl left. One tensor that is returned twice is one handle in

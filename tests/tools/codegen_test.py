@@ -176,6 +176,39 @@ def test_nothing_of_this_machine_is_in_it(generate, tmp_path):
             assert text.encode() not in content, name
 
 
+@pytest.fixture
+def wrapper_of(write, tool, tmp_path):
+    """The wrapper of a model that returns an expression in x, y = x * weight and None."""
+
+    def wrapper_of(returned):
+        write(
+            "model.py",
+            f"""
+            import torch
+            from torch import nn
+            from torch_aot import Model
+
+            class Net(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.weight = nn.Parameter(torch.ones(3))
+
+                def forward(self, x, absent=None):
+                    y = x * self.weight
+                    return {returned}
+
+            def net():
+                return Model(Net(), (torch.ones(2, 3), None))
+            """,
+        )
+        assert tool(*EXPORT).status == 0
+        result = tool(*CODEGEN)
+        assert (result.status, result.output) == (0, "")
+        return (tmp_path / "out" / "m.x86-64-v3.wrapper.cc").read_text()
+
+    return wrapper_of
+
+
 @pytest.mark.parametrize(
     ("returned", "places"),
     [
@@ -193,39 +226,42 @@ def test_nothing_of_this_machine_is_in_it(generate, tmp_path):
         ("(x.T, absent, x.T, absent, y)", [0, 2, 4]),
     ],
 )
-def test_outputs_are_where_the_generated_code_puts_them(
-    returned, places, write, tool, tmp_path
-):
-    write(
-        "model.py",
-        f"""
-        import torch
-        from torch import nn
-        from torch_aot import Model
-
-        class Net(nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.weight = nn.Parameter(torch.ones(3))
-
-            def forward(self, x, absent=None):
-                y = x * self.weight
-                return {returned}
-
-        def net():
-            return Model(Net(), (torch.ones(2, 3), None))
-        """,
-    )
-    assert tool(*EXPORT).status == 0
-    result = tool(*CODEGEN)
-    assert (result.status, result.output) == (0, "")
-    wrapper = (tmp_path / "out" / "m.x86-64-v3.wrapper.cc").read_text()
+def test_outputs_are_where_the_generated_code_puts_them(returned, places, wrapper_of):
+    wrapper = wrapper_of(returned)
     written = re.findall(r"(?:^ *|&)output_handles\[(\d+)\]", wrapper, re.MULTILINE)
     assert [int(place) for place in written] == places
     kept = re.search(r"kOutputs = \{(.*)\};", wrapper)
     assert [int(place) for place in kept[1].split(",")] == places
     numbered = re.search(r"AOTInductorModelBase\(1,\s*(\d+),", wrapper)
     assert f"AOTInductorModel, 1,\n        {numbered[1]}, kOutputs," in wrapper
+
+
+@pytest.mark.parametrize(
+    ("returned", "in_place"),
+    [
+        ("y", [0]),
+        ("(None, x.exp(), None, x.sin())", [0, 1]),
+        ("y.reshape(-1)", [0]),
+        ("torch.cat([y, x])", [0]),
+        ("torch.softmax(y, 1).sum(1)", [0]),
+        ("x @ x.T", [0]),
+        # The memory of an input, of a weight, of another output.
+        ("x", []),
+        ("self.weight", []),
+        ("(y[1], y)", [1]),
+        ("(y, y)", [0]),
+        # Not row-major, or a part.
+        ("y.T", []),
+        ("(y[:, :2], y[1])", []),
+        # What libtorch or a branch allocates.
+        ("torch.nonzero(y)", []),
+        ("torch.cond(y.sum() > 0, lambda: y + 1, lambda: y - 1)", []),
+    ],
+)
+def test_results_are_computed_in_the_callers_memory(returned, in_place, wrapper_of):
+    wrapper = wrapper_of(returned)
+    found = re.findall(r"EmptyOutput\(proxy_executor, (\d+), ", wrapper)
+    assert sorted(map(int, found)) == in_place
 
 
 def test_a_signature_of_another_program(write, tool):

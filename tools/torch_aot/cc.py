@@ -333,8 +333,8 @@ def _memory(target: Target, generated: Generated) -> str:
         "between processes; the instances of a process that have the same weights share "
         "a few hundred bytes for each weight tensor"
         + ("; each adds a copy of its mutable buffers" if generated.mutated else "")
-        + ". A Run allocates its intermediate tensors, freed when it returns, and its "
-        "outputs."
+        + ". A Run allocates its intermediate tensors, freed when it returns, and the "
+        "outputs that it has no buffers for."
     )
 
 

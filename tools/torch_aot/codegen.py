@@ -22,7 +22,13 @@ import torch
 from aot_common import isa as isa_lib
 from aot_common.errors import UserError, error_at
 from aot_common.frames import chain
-from torch_aot import kernel_checks, provenance, upstream, weights_file
+from torch_aot import (
+    kernel_checks,
+    provenance,
+    results_in_place,
+    upstream,
+    weights_file,
+)
 from torch_aot import signature as sig
 from torch_aot.frames import frames_of_node
 from torch_aot.torch_errors import explain
@@ -180,6 +186,7 @@ def _generate(
         upstream.mended(
             *kernel_checks.patches(),
             *recorder.patches(),
+            *results_in_place.patches(),
             *upstream.vector_isa(isa_lib.ISAS[isa]["vectors"]),
             upstream.code_compiler(intercept),
         ),

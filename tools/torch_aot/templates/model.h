@@ -48,8 +48,8 @@ class $CLASS$ {
     $OUTPUTS$
   };
 
-  // Memory of the caller's that results are written into, with any strides. It
-  // must overlap no input and no other buffer.
+  // Memory of the caller's that results are written into, with any strides. A buffer
+  // must overlap no other. Row-major contiguous ones save a copy, if no input is there.
   struct Buffers {
     $BUFFERS$
   };

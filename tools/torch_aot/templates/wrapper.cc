@@ -4,6 +4,8 @@
 // in one binary, even of several torch versions, share no symbol.
 #define aot_inductor $VARIANT$_aot_inductor
 
+#include "runtime/internal/aoti_outputs.h"
+
 // ---- AOTInductor's code.
 $WRAPPER$
 
