@@ -27,6 +27,7 @@ from torch_aot import (
     provenance,
     results_in_place,
     upstream,
+    weight_layouts,
     weights_file,
 )
 from torch_aot import signature as sig
@@ -187,6 +188,7 @@ def _generate(
             *kernel_checks.patches(),
             *recorder.patches(),
             *results_in_place.patches(),
+            upstream.before_lowering(weight_layouts.lay_out),
             *upstream.vector_isa(isa_lib.ISAS[isa]["vectors"]),
             upstream.code_compiler(intercept),
         ),

@@ -260,6 +260,52 @@ def code_compiler(compile_: Callable[..., Any]) -> Patch:
     )
 
 
+def before_lowering(change: Callable[[torch.fx.GraphModule], None]) -> Patch:
+    """Changes what Inductor lowers, behind all passes.
+
+    Args:
+        change: Takes the module; branches and loops are modules in it.
+    """
+
+    def replace(original: Callable[..., None]) -> Callable[..., None]:
+        nested = look_up("torch._inductor.graph:SubgraphLowering")
+
+        @functools.wraps(original)
+        def __init__(
+            self: Any, gm: torch.fx.GraphModule, *args: Any, **kwargs: Any
+        ) -> None:
+            if not isinstance(self, nested):
+                change(gm)
+            original(self, gm, *args, **kwargs)
+
+        return __init__
+
+    return Patch(
+        "torch._inductor.graph:GraphLowering.__init__",
+        replace,
+        "a pass of its own would be followed by others",
+    )
+
+
+def wants_channels_last(module: torch.fx.GraphModule) -> bool:
+    """Whether Inductor lays out channels-last what 2-D convolutions of a graph read."""
+    decide = look_up("torch._inductor.graph:GraphLowering.decide_layout_opt")
+    return bool(decide(module, is_inference=True))
+
+
+def set_constant(module: torch.fx.GraphModule, name: str, value: torch.Tensor) -> None:
+    """Replaces a constant that no run changes, before a module is lowered."""
+    path, _, attribute = name.rpartition(".")
+    owner = module.get_submodule(path)
+    if isinstance(getattr(owner, attribute), torch.nn.Parameter):
+        value = torch.nn.Parameter(value, requires_grad=False)
+    setattr(owner, attribute, value)
+    # Of a buffer AOTInductor takes a copy from before the tracing.
+    key = look_up("torch._inductor.utils:get_cloned_parameter_buffer_name")(name)
+    if key in module.meta:
+        module.meta[key] = value
+
+
 def user_frame(find: Callable[[Any, Callable[[Any], Any]], Any]) -> Patch:
     """Lets a function say which line put a condition on a size.
 
