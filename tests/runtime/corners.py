@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._higher_order_ops.while_loop import while_loop
 from torch.export import Dim
 
 from torch_aot import Model
@@ -160,6 +161,76 @@ def convolutional() -> Model:
         inputs=(torch.randn(1, 3, 24, 28),),
         dynamic_shapes={"x": {2: 2 * height, 3: 2 * width}},
         output_names=["box", "kind"],
+    )
+
+
+class Filtered(nn.Module):
+    """Convolutions whose weights have all kinds of other readers, and none."""
+
+    changed: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def weight(*sizes: int) -> nn.Parameter:
+            return nn.Parameter(torch.randn(*sizes) / 6)
+
+        self.shared = weight(4, 4, 3, 3)
+        self.grouped = weight(8, 2, 3, 3)
+        self.transposed = weight(8, 3, 3, 2)
+        self.looped = weight(4, 4, 3, 3)
+        self.branch = weight(4, 4, 3, 3)
+        self.volume = weight(4, 2, 2, 3, 3)
+        self.read = weight(4, 4, 3, 3)
+        self.returned = weight(4, 4, 3, 3)
+        self.register_buffer("changed", torch.randn(4, 4, 3, 3) / 6)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        def plain(y: torch.Tensor) -> torch.Tensor:
+            return F.conv2d(y, self.shared, padding=1)
+
+        def scaled(y: torch.Tensor) -> torch.Tensor:
+            return F.conv2d(y, self.branch, padding=1) * self.read.sum()
+
+        def unfinished(step: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return step < 2
+
+        def advance(
+            step: torch.Tensor, y: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            return step + 1, F.conv2d(y, self.looped, padding=1)
+
+        start = torch.zeros((), dtype=torch.int64)
+        grouped = F.conv2d(x, self.grouped, stride=2, groups=2)
+        before = F.conv2d(x, self.changed)
+        self.changed.mul_(0.5)
+        return {
+            "plain": plain(plain(x)),
+            "grouped": grouped,
+            "transposed": F.conv_transpose2d(grouped, self.transposed, groups=4),
+            "chosen": torch.cond(x.sum() > 0, plain, scaled, (x,)),
+            "looped": while_loop(unfinished, advance, (start, x))[1],
+            "volume": F.conv3d(x.unflatten(1, (2, 2)), self.volume),
+            "read": F.conv2d(x, self.read) + self.read[0, 0, 0, 0],
+            "image": F.conv2d(x, self.returned)
+            + F.conv2d(self.returned, self.read).sum(),
+            "returned": self.returned,
+            "before": before,
+            "after": F.conv2d(x, self.changed),
+        }
+
+
+def filtered() -> Model:
+    """Input x float32[batch, 4, h, 9]."""
+    module = Filtered()
+    x = torch.randn(2, 4, 8, 9)
+    return Model(
+        module,
+        inputs=(x,),
+        dynamic_shapes={
+            "x": {0: Dim("batch", min=1, max=4), 2: Dim("h", min=5, max=9)}
+        },
+        test_inputs=lambda: [(x.abs(),), (-x.abs(),)],
     )
 
 
