@@ -26,6 +26,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/internal/aoti_run.h"
 #include "runtime/internal/backend.h"
 #include "runtime/internal/layout.h"
 
@@ -103,6 +104,9 @@ constexpr const char* kOutOfMemory[] = {
 RTorchCode Failure(std::string* reason) {
   try {
     throw;
+  } catch (const RunCancelled&) {
+    *reason = "cancelled";
+    return RTORCH_CANCELLED;
   } catch (const std::bad_alloc&) {
     *reason = "out of memory";
     return RTORCH_RESOURCE_EXHAUSTED;
@@ -255,6 +259,7 @@ class AotiBackend {
       auto made = std::make_unique<AotiBackend>();
       made->threads_ = kThreads != 0 ? kThreads : threads;
       const Loaded& from = *static_cast<const Loaded*>(loaded);
+      made->steps_ = from.request.api->steps;
       made->bound_ = from.shared.get();
       if (made->bound_ == nullptr) {
         const auto* before = static_cast<const AotiBackend*>(state_of);
@@ -293,10 +298,8 @@ class AotiBackend {
     std::array<AtenTensorHandle, kInputs> stolen{};
     for (int i = 0; i < kInputs; ++i) stolen[i] = arguments[i].release();
     std::array<AtenTensorHandle, kNumbered> handles{};
-    // The code calls it its executor: aoti_outputs.h.
-    auto* run =
-        reinterpret_cast<AOTIProxyExecutorHandle>(const_cast<RunRequest*>(&request));
-    bound_->model().run_impl(stolen.data(), handles.data(), nullptr, run);
+    AotiRun run{request, steps_};
+    bound_->model().run_impl(stolen.data(), handles.data(), nullptr, run.handle());
     Hand(request, Adopt(handles));
   }
 
@@ -386,6 +389,7 @@ class AotiBackend {
   }
 
   int threads_ = 0;
+  const RTorchStep* steps_ = nullptr;
   BoundModel<Model>* bound_ = nullptr;
   std::unique_ptr<BoundModel<Model>> own_;
 };

@@ -501,6 +501,11 @@ RTorchCode RunModel(const RTorchModel* model, const RTorchTensor* inputs,
     if (complete.flags != 0) {
       return Fail(error, RTORCH_INVALID_ARGUMENT, api, "the run's flags are not 0");
     }
+    if (complete.tracer != nullptr &&
+        (complete.tracer->struct_size < sizeof(RTorchTracer) ||
+         complete.tracer->begin == nullptr || complete.tracer->end == nullptr)) {
+      return Fail(error, RTORCH_INVALID_ARGUMENT, api, "the tracer is incomplete");
+    }
     if (complete.cancelled != nullptr &&
         complete.cancelled(complete.cancel_context) != 0) {
       return Fail(error, RTORCH_CANCELLED, api, "cancelled before it began");

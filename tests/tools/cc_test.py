@@ -44,6 +44,15 @@ MODELS = {
                     (
                         Section("\n#include <array>\n\n"),
                         Section("// The graph.\n", ORIGIN),
+                        Section(
+                            "    cpp_fused_relu_0(x);\n    x.reset();\n",
+                            ORIGIN,
+                            "cpp_fused_relu_0",
+                        ),
+                        Section(
+                            "    aoti_torch_cpu_nonzero(x);\n",
+                            called="aoti_torch_cpu_nonzero",
+                        ),
                     ),
                     (Section("// The kernels.\n", ORIGIN),),
                     (Kernel("cpp_fused_relu_0", ORIGIN),),

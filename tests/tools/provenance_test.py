@@ -185,6 +185,31 @@ def test_the_map_has_every_kernel_and_operator(generate):
     assert operators == [["aten.cos"]] * 2
 
 
+def test_each_call_is_a_step(generate):
+    files = generate(MODEL, "--isa=x86-64-v4", "--isa=x86-64-v2")
+    table = re.search(r"kSteps\[\] = \{(.*?)\};", files["model.cc"].decode(), re.S)
+    steps = [json.loads(f"[{row}]") for row in re.findall(r"\{(.*)\}", table[1])]
+    assert ["cpp_fused_mul_sin_0", "aten.sin, aten.mul", f"model.py: {FUSED}"] in steps
+    for isa in ("x86-64-v4", "x86-64-v2"):
+        wrapper = files[f"{isa}.wrapper.cc"].decode()
+        calls = re.findall(
+            r"^ *(?:AOTI_TORCH_ERROR_CODE_CHECK\()?"
+            r"((?:aoti_torch_cpu|m_x86_64_v\d_cpp_fused)_\w+)\(.*;$",
+            wrapper,
+            re.MULTILINE,
+        )
+        announced = re.findall(
+            r"^ *\{ const rules_torch::internal::Step step\(proxy_executor, (\d+)\);\n"
+            r" *(?:AOTI_TORCH_ERROR_CODE_CHECK\()?(\w+)\(.*\);\n *\}$",
+            wrapper,
+            re.MULTILINE,
+        )
+        assert [call for _, call in announced] == calls
+        assert len(calls) >= 6
+        for place, call in announced:
+            assert re.sub(r"^m_x86_64_v\d_", "", call) == steps[int(place)][0]
+
+
 def test_many_and_long_lines_are_cut():
     def lines(*codes):
         return tuple(Line("m.py", i, "f", code) for i, code in enumerate(codes))

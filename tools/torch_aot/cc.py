@@ -154,14 +154,14 @@ def model_source(target: Target, signature: sig.Signature, generated: Generated)
         ),
         DECLARE_WEIGHTS=_DECLARE_WEIGHTS.format(target.id) if embedded else None,
         WEIGHTS=_weights(generated.weights.specs),
-        STEPS=_array("RTorchStep", "kSteps", []),
+        STEPS=_array("RTorchStep", "kSteps", [*map(_step, generated.steps)]),
         TORCH_VERSION=torch.__version__,
         VERSION=aot_common.VERSION,
         MODEL_DIGEST=generated.model_digest,
         WEIGHTS_BLOB=f"&{target.id}_weights" if embedded else "nullptr",
         FINGERPRINT=f"{target.id}_weights_fingerprint" if embedded else '""',
         NUM_WEIGHTS=len(generated.weights.specs),
-        NUM_STEPS=0,
+        NUM_STEPS=len(generated.steps),
         NUM_VARIANTS=len(generated.variants),
         NUM_INPUTS=len(signature.inputs),
         NUM_OUTPUTS=len(signature.outputs),
@@ -188,7 +188,9 @@ def wrapper_source(
         NUM_HANDLES=generated.num_outputs,
         THREADS=generated.threads,
     )
-    return _in_frame(frame, variant.wrapper, _file(target, isa, "wrapper"))
+    places = {step: place for place, step in enumerate(generated.steps)}
+    sections = [_announced(section, places) for section in variant.wrapper]
+    return _in_frame(frame, sections, _file(target, isa, "wrapper"))
 
 
 def kernels_source(
@@ -200,6 +202,27 @@ def kernels_source(
     )
     kernels = generated.variants[isa].kernels
     return _in_frame(frame, kernels, _file(target, isa, "kernels"))
+
+
+def _step(step: provenance.Kernel) -> str:
+    texts = (step.name, ", ".join(step.origin.operators), step.origin.source)
+    return ", ".join(map(cpp.literal, texts))
+
+
+def _announced(
+    section: provenance.Section, places: dict[provenance.Kernel, int]
+) -> provenance.Section:
+    """A section whose call is a step of the run's, by its place among all steps."""
+    if not section.called:
+        return section
+    place = places[provenance.Kernel(section.called, section.origin)]
+    call, *rest = section.code.splitlines(keepends=True)
+    indent = call[: -len(call.lstrip())]
+    step = (
+        f"{indent}{{ const rules_torch::internal::Step step(proxy_executor, {place});"
+    )
+    code = f"{step}\n{call}{indent}}}\n{''.join(rest)}"
+    return dataclasses.replace(section, code=code)
 
 
 def _in_frame(frame: str, body: Sequence[provenance.Section], file: str) -> str:

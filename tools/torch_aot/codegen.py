@@ -56,6 +56,16 @@ class Variant:
     kernels: tuple[provenance.Section, ...]
     called: tuple[provenance.Kernel, ...]
 
+    @property
+    def steps(self) -> tuple[provenance.Kernel, ...]:
+        """What a run calls and what for, in the wrapper's order, each once."""
+        calls = (
+            provenance.Kernel(section.called, section.origin)
+            for section in self.wrapper
+            if section.called
+        )
+        return tuple(dict.fromkeys(calls))
+
 
 @dataclasses.dataclass(frozen=True)
 class Generated:
@@ -83,6 +93,12 @@ class Generated:
     def mutated(self) -> tuple[str, ...]:
         """Names of the weights that a run changes."""
         return tuple(spec.name for spec in self.weights.specs if spec.is_mutable)
+
+    @property
+    def steps(self) -> tuple[provenance.Kernel, ...]:
+        """Those of all variants; most are the same for all."""
+        steps = (step for variant in self.variants.values() for step in variant.steps)
+        return tuple(dict.fromkeys(steps))
 
     @property
     def kernels(self) -> tuple[provenance.Kernel, ...]:
@@ -297,11 +313,11 @@ def _variant(
     return Variant(
         name,
         tuple(
-            provenance.Section(rename_class(rename(section.code)), section.origin)
+            dataclasses.replace(section, code=rename_class(rename(section.code)))
             for section in wrapper
         ),
         tuple(
-            provenance.Section(rename(section.code), section.origin)
+            dataclasses.replace(section, code=rename(section.code))
             for section in kernels
         ),
         tuple(

@@ -27,6 +27,9 @@ SHIM = "aoti_torch_cpu_"  # starts the names of the operators' shims
 _MAX_TEXTS = 3  # lines of the model that a directive has
 _MAX_TEXT = 80  # characters of each
 
+# A line that calls a function which returns nothing, or an error's code.
+_CALL = r"\s*(?:AOTI_TORCH_ERROR_CODE_CHECK\()?(\w+)\(.*\);$"
+
 _KERNEL = r'(?m)(^extern "C"\s+void\s+(\w+)\([\s\S]*?^\}\n)'
 
 
@@ -59,16 +62,20 @@ class Origin:
     operators: tuple[str, ...] = ()
     lines: tuple[Line, ...] = ()
 
-    def __str__(self) -> str:
-        """`models/mlp.py: x = self.relu(x)`; the operators where no line is known.
+    @property
+    def source(self) -> str:
+        """`models/mlp.py: x = self.relu(x)`; may be empty.
 
         It has no line numbers: code that moves in its file is the same code.
         """
-        by_file = (
+        return "; ".join(
             f"{file}: {_some(line.code or '?' for line in lines)}"
             for file, lines in itertools.groupby(self.lines, lambda line: line.file)
         )
-        return "; ".join(by_file) or ", ".join(self.operators[:_MAX_TEXTS])
+
+    def __str__(self) -> str:
+        """The source; the operators where no line is known."""
+        return self.source or ", ".join(self.operators[:_MAX_TEXTS])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Kernel:
 
     Attributes:
         name: The symbol.
-        origin: What it computes, in all its calls together.
+        origin: What it computes: in one place, or in all its calls together.
     """
 
     name: str
@@ -91,10 +98,13 @@ class Section:
     Attributes:
         code: The lines, each with its end.
         origin: What they compute; empty for what is of no operator.
+        called: The kernel or shim that the first line calls, as AOTInductor named it;
+            empty if none. No line behind the first calls one.
     """
 
     code: str
     origin: Origin = Origin()
+    called: str = ""
 
 
 def render(sections: Iterable[Section], file: str) -> str:
@@ -162,17 +172,23 @@ class Recorder:
         lines = wrapper.splitlines(keepends=True)
         starts = [(1, ()), *self._starts]
         ends = [start for start, _ in starts[1:]] + [len(lines) + 1]
-        called: dict[str, list[_Nodes]] = {}
+        called: dict[str, list[_Nodes]] = {
+            name: [] for _, name in re.findall(_KERNEL, kernels)
+        }
         in_wrapper = []
         for (start, nodes), end in zip(starts, ends, strict=True):
-            code = "".join(lines[start - 1 : end - 1])
-            in_wrapper.append(Section(code, origin(nodes)))
-            for name in re.findall(r"\b(\w+)\(", code):
-                called.setdefault(name, []).append(nodes)
-        names = {name for _, name in re.findall(_KERNEL, kernels)}
-        names |= {name for name in called if name.startswith(SHIM)}
+            sections = [Section("", origin(nodes))]
+            for line in lines[start - 1 : end - 1]:
+                call = re.match(_CALL, line)
+                if call and (call[1] in called or call[1].startswith(SHIM)):
+                    called.setdefault(call[1], []).append(nodes)
+                    sections.append(Section(line, sections[0].origin, call[1]))
+                else:
+                    code = sections[-1].code + line
+                    sections[-1] = dataclasses.replace(sections[-1], code=code)
+            in_wrapper += sections
         found = {
-            name: origin([*itertools.chain(*called.get(name, ()))]) for name in names
+            name: origin([*itertools.chain(*calls)]) for name, calls in called.items()
         }
         # Text that belongs to no kernel, a kernel, its name, and so on.
         pieces = re.split(_KERNEL, kernels)
@@ -289,8 +305,8 @@ def _stripped(sections: Iterable[Section]) -> list[Section]:
     """Leaves out empty sections, and blank lines at the start and the end."""
     kept = [section for section in sections if section.code.strip()]
     if kept:
-        kept[0] = Section(kept[0].code.lstrip(), kept[0].origin)
-        kept[-1] = Section(f"{kept[-1].code.rstrip()}\n", kept[-1].origin)
+        kept[0] = dataclasses.replace(kept[0], code=kept[0].code.lstrip())
+        kept[-1] = dataclasses.replace(kept[-1], code=f"{kept[-1].code.rstrip()}\n")
     return kept
 
 

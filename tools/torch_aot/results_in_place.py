@@ -2,7 +2,7 @@
 
 AOTInductor allocates its outputs, and whoever wants them elsewhere copies them. The
 memory of most outputs is an allocation that the wrapper makes: it asks EmptyOutput
-(runtime/internal/aoti_outputs.h) there, which takes the memory that the caller gave, if
+(runtime/internal/aoti_run.h) there, which takes the memory that the caller gave, if
 any. Operators of libtorch that return new tensors, and branches, allocate as before.
 """
 

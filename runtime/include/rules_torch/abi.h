@@ -163,11 +163,13 @@ typedef struct RTorchWeightSpec {
   int32_t reserved;
 } RTorchWeightSpec;
 
-/* One kernel or operator that a run executes. */
+/* A call of a kernel or an operator that a run makes, any number of times. Texts are
+ * UTF-8, and constant for a model whose lines move. */
 typedef struct RTorchStep {
-  const char* name;      /* the kernel's symbol, or the runtime's function */
+  const char* name;      /* the kernel's symbol without the model's prefix, or the
+                          * runtime's function */
   const char* operators; /* what it computes: "aten.convolution, aten.relu" */
-  const char* source;    /* lines of the model: "models/resnet.py:42, ..." */
+  const char* source;    /* the model's lines: "models/mlp.py: x = self.relu(x)" */
 } RTorchStep;
 
 /* What a library was made of; texts, constant for the same inputs. */
@@ -219,7 +221,8 @@ typedef struct RTorchCreateOptions {
   const RTorchAllocator* allocator; /* NULL: aligned_alloc; must outlive the model */
 } RTorchCreateOptions;
 
-/* Told of each step of a run, in the thread that calls `run`. */
+/* Told of each step of a run, in the thread that calls `run`: one after another, and of
+ * the end of one that fails, too. Its functions must not throw. */
 typedef struct RTorchTracer {
   uint32_t struct_size;
   uint32_t reserved;
@@ -234,8 +237,8 @@ typedef struct RTorchRunOptions {
   void* stream; /* of a GPU's; NULL for models on the CPU */
   const RTorchTracer* tracer;
 
-  /* Asked before the run and between those of its steps that the table has; what is not
-   * 0 ends it with CANCELLED. */
+  /* Asked before the run and before each of its steps; what is not 0 ends it with
+   * CANCELLED. Must not throw. */
   int32_t (*cancelled)(void* context);
   void* cancel_context;
 } RTorchRunOptions;
@@ -262,7 +265,7 @@ typedef struct RTorchModelApi {
   const RTorchTensorSpec* outputs;
   const RTorchSymbol* symbols; /* the dynamic sizes */
   const RTorchWeightSpec* weights;
-  const RTorchStep* steps; /* in no order */
+  const RTorchStep* steps; /* of all instruction sets */
   uint64_t weights_size;   /* bytes of all weights */
 
   /* A digest of the weights that the build had; "" if they are not in the library. */

@@ -120,8 +120,8 @@ struct CreateOptions {
 //   options.cancelled = stopped;
 //
 // It must outlive the run, so that a temporary will not do. Asked in the thread that
-// calls Run, before the run and between the steps that RTorchModelApi.steps lists, if
-// any: a flag or a clock costs little there.
+// calls Run, before the run and before each kernel and operator: a flag or a clock
+// costs little there.
 class Cancelled {
   // Exactly bool: a view of elements can be called, too, and `Run(inputs, {view})` is
   // about buffers.
@@ -150,10 +150,12 @@ class Cancelled {
 
 // What Run may be told. Nothing of it is kept after the call.
 struct RunOptions {
-  // Ends the run with RTORCH_CANCELLED.
+  // Ends the run with RTORCH_CANCELLED. A stateful model has then changed in part, as
+  // after any failure.
   Cancelled cancelled;
 
-  // Told of each step in the thread that calls Run; its functions throw nothing.
+  // Told of each kernel and operator in the thread that calls Run; its functions throw
+  // nothing. trace.h has one that writes a file.
   const RTorchTracer* tracer = nullptr;
 
   // The GPU's stream, a cudaStream_t or hipStream_t; null for models on the CPU.
