@@ -79,11 +79,32 @@ echo "== No Python, no library missing"
 ldd "$classify" > libraries
 if grep -Ei 'python|not found' libraries; then fail "see the libraries above"; fi
 
+echo "== A trace"
+expect_classes "$cat_classes" "$("$classify" --trace=trace.json "$chelsea")"
+python3 - trace.json <<'PY'
+import collections, json, sys
+
+with open(sys.argv[1], encoding="utf-8") as file:
+    events = json.load(file)["traceEvents"]
+begun = [event for event in events if event["ph"] == "B"]
+assert [event["name"] for event in begun] == [
+    event["name"] for event in events if event["ph"] == "E"
+], "steps do not end as they begin"
+times = [event["ts"] for event in events]
+assert times == sorted(times), "time goes back"
+operators = collections.Counter(event["args"]["operators"] for event in begun)
+assert operators["aten.convolution"] == 49, operators
+sources = {event["args"]["source"] for event in begun}
+assert all(source.startswith("models/efficientnet_lite0.py: ") for source in sources), sources
+PY
+
 echo "== The command line"
 "$classify" --help > help
 grep -q '^usage: classify' help || fail "--help printed $(cat help)"
-expect_failure 2 "usage: classify \[PICTURE\]" "$coffee" "$coffee"
-expect_failure 2 "usage: classify \[PICTURE\]" --frobnicate
+expect_failure 2 "usage: classify .*\[PICTURE\]" "$coffee" "$coffee"
+expect_failure 2 "usage: classify .*\[PICTURE\]" --frobnicate
+expect_failure 1 "cannot write 'missing/trace.json': No such file" \
+  --trace=missing/trace.json "$chelsea"
 if "$classify" > /dev/full; then fail "lost output is no error"; fi
 
 echo "== Files that are no pictures"

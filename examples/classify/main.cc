@@ -15,6 +15,7 @@
 #include "examples/classify/imagenet_classes.h"
 #include "examples/classify/preprocess.h"
 #include "models/efficientnet_lite0.h"
+#include "rules_torch/trace.h"
 #include "tools/cpp/runfiles/runfiles.h"
 
 namespace {
@@ -24,10 +25,12 @@ using rules_torch::Status;
 using rules_torch::StatusOr;
 
 constexpr char kHelp[] =
-    R"(usage: classify [PICTURE]
+    R"(usage: classify [--trace=FILE] [PICTURE]
 
 Prints the five ImageNet classes that a PNG, JPEG or PNM picture most probably shows,
 each after its probability. The default picture is a cat's.
+
+--trace=FILE writes where the time went, for https://ui.perfetto.dev.
 
 exit status: 0 success, 1 failure (such as a picture that cannot be read), 2 usage
 )";
@@ -52,12 +55,14 @@ std::string FromWorkingDirectory(const std::string& path) {
   return std::filesystem::path(directory == nullptr ? "" : directory) / path;
 }
 
-Status Classify(const Image& image) {
+// `trace` may be null.
+Status Classify(const Image& image, const RTorchTracer* tracer) {
   const StatusOr<models::EfficientnetLite0> model = models::EfficientnetLite0::Create();
   if (!model.ok()) return model.status();
   const std::vector<float> pixels = Preprocess(image);
   const auto outputs =
-      model->Run({.image = {pixels.data(), {1, 3, kInputSize, kInputSize}}});
+      model->Run({.image = {pixels.data(), {1, 3, kInputSize, kInputSize}}},
+                 rules_torch::RunOptions{.tracer = tracer});
   if (!outputs.ok()) return outputs.status();
 
   const float* probabilities = outputs->probabilities.data();
@@ -79,13 +84,20 @@ int Fail(const std::string& message) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   if (arguments.size() == 1 && (arguments[0] == "--help" || arguments[0] == "-h")) {
     std::fputs(kHelp, stdout);
     return 0;
   }
+  constexpr std::string_view kTrace = "--trace=";
+  std::string trace_file;
+  if (!arguments.empty() && arguments[0].compare(0, kTrace.size(), kTrace) == 0) {
+    trace_file = FromWorkingDirectory(arguments[0].substr(kTrace.size()));
+    arguments.erase(arguments.begin());
+  }
   if (arguments.size() > 1 || (arguments.size() == 1 && arguments[0][0] == '-')) {
-    std::fputs("usage: classify [PICTURE]; see classify --help\n", stderr);
+    std::fputs("usage: classify [--trace=FILE] [PICTURE]; see classify --help\n",
+               stderr);
     return 2;
   }
 
@@ -95,7 +107,9 @@ int main(int argc, char** argv) {
   if (!image.ok()) {
     return Fail("cannot read '" + picture + "': " + image.status().message());
   }
-  const Status status = Classify(*image);
+  rules_torch::Trace trace;
+  Status status = Classify(*image, trace_file.empty() ? nullptr : trace.tracer());
+  if (status.ok() && !trace_file.empty()) status = trace.Write(trace_file);
   if (!status.ok()) return Fail(status.message());
   if (std::fflush(stdout) != 0) return Fail("cannot write the result");
   return 0;

@@ -68,8 +68,9 @@ _MAIN = """\
 
 extern "C" const RTorchModelApi* {id}_api(void);
 
-int main() {{
-  return rules_torch::testing::TestModel(*{id}_api(), "{cases}", {atol}, {rtol});
+int main(int argc, char** argv) {{
+  return rules_torch::testing::TestModel(
+      *{id}_api(), "{cases}", {atol}, {rtol}, argc, argv);
 }}
 """
 

@@ -3,15 +3,19 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "rules_torch/dtype.h"
 #include "rules_torch/model.h"
+#include "rules_torch/trace.h"
 #include "runtime/testing/cases.h"
 #include "runtime/testing/judge.h"
 
@@ -23,8 +27,8 @@ constexpr int kRunsPerThread = 3;
 
 class Tester {
  public:
-  Tester(const RTorchModelApi& api, double atol, double rtol)
-      : api_(api), atol_(atol), rtol_(rtol) {}
+  Tester(const RTorchModelApi& api, double atol, double rtol, Trace* trace = nullptr)
+      : api_(api), atol_(atol), rtol_(rtol), trace_(trace) {}
 
   int Test(const std::vector<Case>& cases) {
     const StatusOr<Model> model = Model::Create(&api_);
@@ -78,7 +82,9 @@ class Tester {
   }
 
   void Plain(const Model& model, const Case& one, const std::string& what) {
-    RunAndCompare(model, Views(one.inputs), one, what);
+    RunOptions options;
+    if (trace_ != nullptr) options.tracer = trace_->tracer();
+    RunAndCompare(model, Views(one.inputs), one, what, options);
   }
 
   // Every other element of rows twice as long, dimensions laid out in reverse.
@@ -162,11 +168,12 @@ class Tester {
   }
 
   void RunAndCompare(const Model& model, const std::vector<RTorchTensor>& inputs,
-                     const Case& one, const std::string& what) {
+                     const Case& one, const std::string& what,
+                     const RunOptions& options = {}) {
     std::vector<RTorchTensor> outputs(static_cast<std::size_t>(api_.num_outputs),
                                       RTorchTensor{});
-    const Status status =
-        model.Run(inputs.data(), api_.num_inputs, outputs.data(), api_.num_outputs);
+    const Status status = model.Run(inputs.data(), api_.num_inputs, outputs.data(),
+                                    api_.num_outputs, options);
     if (!status.ok()) return Fail(what + ": " + status.message());
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       Compare(outputs[i], one, i, what);
@@ -305,6 +312,7 @@ class Tester {
   const RTorchModelApi& api_;
   double atol_;
   double rtol_;
+  Trace* trace_;  // may be null
   int comparisons_ = 0;
   int failures_ = 0;
   std::vector<Seen> seen_;  // for each output
@@ -312,13 +320,33 @@ class Tester {
 
 }  // namespace
 
-int TestModel(const RTorchModelApi& api, const char* cases, double atol, double rtol) {
+int TestModel(const RTorchModelApi& api, const char* cases, double atol, double rtol,
+              int argc, const char* const* argv) {
+  std::optional<std::string> trace_path;
+  constexpr std::string_view kTrace = "--trace=";
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument.substr(0, kTrace.size()) != kTrace) {
+      std::printf("'%s' is not of the form --trace=FILE\n", argv[i]);
+      return 2;
+    }
+    // `bazel run` starts programs in another folder than the one it was called in.
+    const char* directory = std::getenv("BUILD_WORKING_DIRECTORY");
+    trace_path = std::filesystem::path(directory == nullptr ? "" : directory) /
+                 argument.substr(kTrace.size());
+  }
   const StatusOr<std::vector<Case>> read = ReadCases(cases);
   if (!read.ok()) {
     std::printf("%s\nrun this with `bazel test`\n", read.status().message().c_str());
     return 1;
   }
-  return Tester(api, atol, rtol).Test(*read);
+  if (!trace_path.has_value()) return Tester(api, atol, rtol).Test(*read);
+  Trace trace;
+  const int result = Tester(api, atol, rtol, &trace).Test(*read);
+  const Status status = trace.Write(*trace_path);
+  std::printf("%s\n", status.ok() ? ("the trace is in " + *trace_path).c_str()
+                                  : status.message().c_str());
+  return status.ok() ? result : 1;
 }
 
 }  // namespace rules_torch::testing

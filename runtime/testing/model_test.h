@@ -13,9 +13,13 @@ namespace rules_torch::testing {
 //       Bazel starts tests
 //   atol, rtol: tolerances of floating-point outputs; negative for the defaults of
 //       torch.testing.assert_close
+//   argc, argv: of the command line, which may have
+//       --trace=FILE  record the plain run of each case: trace.h
 //
-// Returns the process's exit status: 0 if everything matched.
-int TestModel(const RTorchModelApi& api, const char* cases, double atol, double rtol);
+// Returns the process's exit status: 0 if everything matched, 2 for a command line that
+// is wrong.
+int TestModel(const RTorchModelApi& api, const char* cases, double atol, double rtol,
+              int argc = 1, const char* const* argv = nullptr);
 
 }  // namespace rules_torch::testing
 
