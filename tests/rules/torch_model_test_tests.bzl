@@ -91,7 +91,7 @@ def _default_tolerances_impl(ctx):
     """No tolerance is none given, which the driver takes for the dtype's own."""
     env = analysistest.begin(ctx)
     main = written(env, "model_is_right.main.cc")
-    assert_contains(env, main, "\"tests/rules/model_is_right.cases\", -1, -1)")
+    assert_contains(env, main, "\"tests/rules/model_is_right.cases\", -1, -1, ")
     return analysistest.end(env)
 
 _default_tolerances_test = analysistest.make(_default_tolerances_impl)
@@ -100,7 +100,7 @@ def _tolerances_impl(ctx):
     """atol and rtol reach the driver, and in this order."""
     env = analysistest.begin(ctx)
     main = written(env, "model_is_right_loosely.main.cc")
-    assert_contains(env, main, ".cases\", 0.25, 0.5)")
+    assert_contains(env, main, ".cases\", 0.25, 0.5, ")
     return analysistest.end(env)
 
 _tolerances_test = analysistest.make(_tolerances_impl)

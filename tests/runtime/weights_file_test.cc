@@ -12,6 +12,7 @@
 #include <fstream>
 #include <memory>
 #include <numeric>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -103,6 +104,36 @@ TEST(WeightsFileTest, FindsTensorsByNameAndUsesThemWhereTheyLie) {
   EXPECT_EQ(outcome.Elements<float>(0, 6), kMatrix);
   EXPECT_EQ(outcome.Elements<std::int64_t>(1, 1), kSteps);
   EXPECT_EQ(outcome.weights->pointers()[0], memory.end() - 6 * sizeof(float));
+}
+
+// The file has a hole there, so that it is not large on the disk.
+TEST(WeightsFileTest, FindsTensorsBehindFourGigabytes) {
+  const WeightsApi model(Plain());
+  constexpr std::uint64_t kHole = std::uint64_t{5} << 30;
+  const std::string data = BytesOf(kMatrix) + BytesOf(kSteps);
+  std::ostringstream header;
+  header << R"({"hole":{"dtype":"U8","shape":[)" << kHole << R"(],"data_offsets":[0,)"
+         << kHole << R"(]},"layer.weight":{"dtype":"F32","shape":[2,3],)"
+         << R"("data_offsets":[)" << kHole << ',' << kHole + 24
+         << R"(]},"steps":{"dtype":"I64","shape":[],"data_offsets":[)" << kHole + 24
+         << ',' << kHole + 32 << "]}}";
+  const std::string beginning = FileOf(header.str(), "");
+  const std::string path = ::testing::TempDir() + "/large.safetensors";
+  std::ofstream file(path, std::ios::binary);
+  file << beginning;
+  file.seekp(static_cast<std::streamoff>(beginning.size() + kHole));
+  file << data;
+  file.close();
+  ASSERT_TRUE(file) << "is there a limit on the size of files?";
+
+  RTorchWeights source{};
+  source.struct_size = sizeof source;
+  source.path = path.c_str();
+  const Outcome outcome = Find(model, source);
+  ASSERT_EQ(outcome.code, RTORCH_OK) << outcome.reason;
+  EXPECT_EQ(outcome.Elements<float>(0, 6), kMatrix);
+  EXPECT_EQ(outcome.Elements<std::int64_t>(1, 1), kSteps);
+  std::remove(path.c_str());
 }
 
 TEST(WeightsFileTest, IgnoresNamesThatTheModelDoesNotHave) {
