@@ -6,7 +6,7 @@ _BUILDS = {
     "asan_ubsan": struct(
         features = ["asan", "ubsan"],
         mode = None,
-        env = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"},
+        env = {"UBSAN_OPTIONS": "abort_on_error=1:halt_on_error=1:print_stacktrace=1"},
     ),
     "dbg": struct(features = [], mode = "dbg", env = {}),
     # libgomp is not compiled with it: the threads of a parallel loop seem to race.

@@ -1,16 +1,11 @@
 // Weights files with random damage: whatever the bytes are, they are refused with a
 // reason, or every weight can be read and, in a build's file, is the one that was
 // written.
-//
-// For longer, and elsewhere: RTORCH_FUZZ_ITERATIONS=100000000 RTORCH_FUZZ_SEED=2. What
-// fails is repeated by the seed that its message has, and one iteration.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,25 +13,23 @@
 #include "gtest/gtest.h"
 #include "runtime/internal/safetensors.h"
 #include "runtime/internal/weights_file.h"
+#include "tests/runtime/fuzz.h"
 #include "tests/runtime/weights_files.h"
 
 namespace rules_torch::internal {
 namespace {
 
 using rules_torch::testing::FileOf;
+using rules_torch::testing::ForEachSeed;
 using rules_torch::testing::InMemory;
 using rules_torch::testing::MetadataOf;
+using rules_torch::testing::Random;
 using rules_torch::testing::Stored;
 using rules_torch::testing::WeightsApi;
 
-std::uint64_t Setting(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
 class Damage {
  public:
-  Damage(std::uint64_t seed, std::string file) : random_(seed) {
+  Damage(Random* random, const std::string& file) : random_(*random) {
     std::uint64_t length = 0;
     std::memcpy(&length, file.data(), 8);
     header_ = file.substr(8, length);
@@ -51,12 +44,8 @@ class Damage {
     return file;
   }
 
-  // A number from 0 to `bound` - 1; 0 where there is none.
-  std::size_t Below(std::size_t bound) {
-    return bound == 0 ? 0 : static_cast<std::size_t>(random_() % bound);
-  }
-
  private:
+  std::size_t Below(std::size_t bound) { return random_.Below(bound); }
   char Byte() { return static_cast<char>(Below(256)); }
 
   // A place in the header that is not padding.
@@ -179,7 +168,7 @@ class Damage {
         break;
       case 2: {  // the header's length
         const std::uint64_t length =
-            Below(2) == 0 ? random_() >> Below(64) : file->size() - Below(20);
+            Below(2) == 0 ? random_.Bits() >> Below(64) : file->size() - Below(20);
         std::memcpy(file->data(), &length, 8);
         break;
       }
@@ -195,7 +184,7 @@ class Damage {
     }
   }
 
-  std::mt19937_64 random_;
+  Random& random_;
   std::string header_;
   std::string data_;
 };
@@ -217,12 +206,12 @@ class WeightsFuzzTest : public ::testing::Test {
                 {"steps", RTORCH_INT64, {}, {}},
                 {"empty", RTORCH_FLOAT32, {0, 2}, {}}}) {
     std::vector<Stored> ours = {
-        {"conv.weight", "F32", {4, 3, 2}, Random(96)},
+        {"conv.weight", "F32", {4, 3, 2}, RandomBytes(96)},
         {"empty", "F32", {0, 2}, ""},
-        {"gaps", "F64", {5}, Random(40)},
-        {"steps", "I64", {}, Random(8)},
-        {"linear.weight", "BF16", {5, 3}, Random(30)},
-        {"expanded", "I16", {2}, Random(4)},
+        {"gaps", "F64", {5}, RandomBytes(40)},
+        {"steps", "I64", {}, RandomBytes(8)},
+        {"linear.weight", "BF16", {5, 3}, RandomBytes(30)},
+        {"expanded", "I16", {2}, RandomBytes(4)},
         {"mask", "BOOL", {7}, std::string("\1\0\1\1\0\0\1", 7)},
     };
     auto metadata = MetadataOf(ours);
@@ -232,16 +221,18 @@ class WeightsFuzzTest : public ::testing::Test {
     ours_ = CaseOf(FileOf(ours, metadata));
 
     std::vector<Stored> foreign = ours;
-    foreign[2] = {"gaps", "F64", {2, 2}, Random(32)};
+    foreign[2] = {"gaps", "F64", {2, 2}, RandomBytes(32)};
     foreign[4].shape = {3, 5};
     foreign[5] = {"expanded", "I16", {3, 2}, "abcdabcdabcd"};
     foreign.push_back({"other", "F4", {9}, "?"});
     foreign_ = CaseOf(FileOf(foreign, {{"format", "pt"}}));
   }
 
-  std::string Random(std::size_t size) {
+  std::string RandomBytes(std::size_t size) {
     std::string bytes;
-    for (std::size_t i = 0; i < size; ++i) bytes += static_cast<char>(random_() >> 24);
+    for (std::size_t i = 0; i < size; ++i) {
+      bytes += static_cast<char>(random_.Below(256));
+    }
     return bytes;
   }
 
@@ -276,9 +267,10 @@ class WeightsFuzzTest : public ::testing::Test {
 
   // Whether the damaged file still gave weights.
   bool Try(std::uint64_t seed) {
-    Damage damage(seed, (seed % 2 == 0 ? ours_ : foreign_).file);
-    const std::string file = damage.Do();
-    const InMemory memory(file, damage.Below(9));
+    Random random(seed);
+    const std::string file =
+        Damage(&random, (seed % 2 == 0 ? ours_ : foreign_).file).Do();
+    const InMemory memory(file, random.Below(9));
     int deletions = 0;
     const RTorchWeights source = memory.source(&deletions);
     std::shared_ptr<const Weights> found;
@@ -307,25 +299,20 @@ class WeightsFuzzTest : public ::testing::Test {
     return true;
   }
 
-  std::mt19937 random_{7};
+  Random random_{7};
   const WeightsApi model_;
   Case ours_;
   Case foreign_;
 };
 
 TEST_F(WeightsFuzzTest, DamageIsFoundOrDoesNoHarm) {
-  const std::uint64_t iterations = Setting("RTORCH_FUZZ_ITERATIONS", 20'000);
-  const std::uint64_t seed = Setting("RTORCH_FUZZ_SEED", 1);
   std::uint64_t right = 0;
-  for (std::uint64_t i = 0; i < iterations && !HasFailure(); ++i) {
-    SCOPED_TRACE("RTORCH_FUZZ_SEED=" + std::to_string(seed + i));
-    right += Try(seed + i) ? 1 : 0;
-  }
-  RecordProperty("iterations", std::to_string(iterations));
+  const std::uint64_t files =
+      ForEachSeed(20'000, [&](std::uint64_t seed) { right += Try(seed) ? 1 : 0; });
   RecordProperty("right", std::to_string(right));
-  if (iterations >= 1000) {
-    EXPECT_GT(right, iterations / 100) << "nothing but refusals tells little";
-    EXPECT_LT(right, iterations / 2) << "so little damage tells little";
+  if (files >= 1000) {
+    EXPECT_GT(right, files / 100) << "nothing but refusals tells little";
+    EXPECT_LT(right, files / 2) << "so little damage tells little";
   }
 }
 
