@@ -222,7 +222,7 @@ class Run {
         options_(options),
         error_(error),
         symbols_(scratch_.Take<std::int64_t>(api_.num_symbols)),
-        copies_(scratch_.Take<RTorchTensor>(api_.num_inputs)),
+        kept_(scratch_.Take<RTorchTensor>(api_.num_inputs + api_.num_outputs)),
         targets_(scratch_.Take<RTorchTensor>(api_.num_outputs)),
         results_(scratch_.Take<RTorchTensor>(api_.num_outputs)) {}
 
@@ -275,7 +275,7 @@ class Run {
       if (Allocate(nullptr, &argument) != RTORCH_OK) {
         return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an input");
       }
-      copies_.at[copies_.count++] = argument;
+      kept_.at[kept_.count++] = argument;
       const RTorchCode code = Copy(inputs_[i], argument);
       if (code != RTORCH_OK) return code;
     }
@@ -378,10 +378,9 @@ class Run {
     if (Allocate(nullptr, &copy) != RTORCH_OK) {
       return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an output");
     }
-    const RTorchCode code = Copy(*result, copy);
-    std::swap(*result, copy);
-    ReleaseTensor(&copy);
-    return code;
+    // Another result may be a view of the original: it is kept until the end.
+    kept_.at[kept_.count++] = std::exchange(*result, copy);
+    return Copy(kept_.at[kept_.count - 1], copy);
   }
 
   RTorchCode AllocateOutput(RTorchTensor* tensor) {
@@ -412,7 +411,7 @@ class Run {
   const RTorchTensor* arguments_ = nullptr;
   Scratch scratch_;
   std::int64_t* symbols_;
-  Tensors copies_;   // of inputs
+  Tensors kept_;     // copies of inputs, and results that there are copies of
   Tensors targets_;  // one for each output, as far as they are made
   Tensors results_;  // what the backend made
 };

@@ -147,6 +147,22 @@ TEST_F(TargetsTest, OverAnInputGetThatInput) {
   EXPECT_EQ(x_, (Ints{2, 3, 4, 5, 6, 6}));
 }
 
+// a goes to x's memory; b and c are views of one tensor.
+TEST_F(TargetsTest, OverAnInputLeaveOtherResultsAsTheyAre) {
+  outputs_[0] = View(&x_);
+  change_ = [&](const RTorchTensor&, RTorchTensor* outputs, Result* results) {
+    fake_.api().release(&outputs[2]);
+    outputs[2] = outputs[1];
+    outputs[2].owner = nullptr;
+    outputs[2].deleter = nullptr;
+    results[1] = results[2] = Result::kShared;
+  };
+  ASSERT_TRUE(RunModel().ok());
+  EXPECT_EQ(x_, (Ints{10, 11, 12}));
+  EXPECT_EQ(Elements(1), (Ints{20, 21, 22}));
+  EXPECT_EQ(Elements(2), (Ints{20, 21, 22}));
+}
+
 // Gives memory, and counts what of it is in use.
 struct Arena {
   RTorchAllocator abi{sizeof(RTorchAllocator), 0, this, &Allocate};
