@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <numeric>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "rules_torch/model.h"
+#include "tests/runtime/arena.h"
 #include "tests/runtime/fake_model.h"
 
 namespace rules_torch::testing {
@@ -163,47 +163,17 @@ TEST_F(TargetsTest, OverAnInputLeaveOtherResultsAsTheyAre) {
   EXPECT_EQ(Elements(2), (Ints{20, 21, 22}));
 }
 
-// Gives memory, and counts what of it is in use.
-struct Arena {
-  RTorchAllocator abi{sizeof(RTorchAllocator), 0, this, &Allocate};
-  int live = 0;
-  int left = 100;
-  std::vector<RTorchTensor> given;
-
-  static RTorchCode Allocate(void* context, std::uint64_t bytes,
-                             std::uint64_t alignment, RTorchTensor* tensor) {
-    auto* arena = static_cast<Arena*>(context);
-    if (arena->left-- == 0) return RTORCH_RESOURCE_EXHAUSTED;
-    tensor->data = std::aligned_alloc(alignment, bytes);
-    tensor->owner = new Block{arena, tensor->data};
-    tensor->deleter = [](void* owner) {
-      auto* block = static_cast<Block*>(owner);
-      --block->arena->live;
-      std::free(block->data);
-      delete block;
-    };
-    ++arena->live;
-    arena->given.push_back(*tensor);
-    return RTORCH_OK;
-  }
-
-  struct Block {
-    Arena* arena;
-    void* data;
-  };
-};
-
 class AllocatorTest : public TargetsTest {
  protected:
   Status RunModel() {
     CreateOptions options;
-    options.allocator = &arena_.abi;
+    options.allocator = &arena_.abi();
     return TargetsTest::RunModel(options);
   }
 
   void TearDown() override {
     TargetsTest::TearDown();
-    EXPECT_EQ(arena_.live, 0);
+    EXPECT_EQ(arena_.live(), 0);
   }
 
   Arena arena_;
@@ -211,13 +181,13 @@ class AllocatorTest : public TargetsTest {
 
 TEST_F(AllocatorTest, GivesTheMemoryThatResultsAreComputedIn) {
   ASSERT_TRUE(RunModel().ok());
-  ASSERT_EQ(arena_.given.size(), 3u);
-  EXPECT_EQ(offered_[0].data, arena_.given[0].data);
-  EXPECT_EQ(offered_[1].data, arena_.given[1].data);
+  ASSERT_EQ(arena_.given().size(), 3u);
+  EXPECT_EQ(offered_[0].data, arena_.given()[0].data);
+  EXPECT_EQ(offered_[1].data, arena_.given()[1].data);
   EXPECT_EQ(offered_[2].data, nullptr);  // of an unknown size
   for (std::size_t i = 0; i < 3; ++i) {
-    EXPECT_EQ(outputs_[i].data, arena_.given[i].data);
-    EXPECT_EQ(outputs_[i].owner, arena_.given[i].owner);
+    EXPECT_EQ(outputs_[i].data, arena_.given()[i].data);
+    EXPECT_EQ(outputs_[i].owner, arena_.given()[i].owner);
     const auto first = static_cast<std::int32_t>(10 * (i + 1));
     EXPECT_EQ(Elements(i), (Ints{first, first + 1, first + 2}));
   }
@@ -229,7 +199,7 @@ TEST_F(AllocatorTest, IsNotAskedForWhatTheCallerGives) {
   outputs_[0] = View(&a);
   outputs_[1] = View(&b);
   ASSERT_TRUE(RunModel().ok());
-  EXPECT_EQ(arena_.given.size(), 1u);
+  EXPECT_EQ(arena_.given().size(), 1u);
 }
 
 TEST_F(AllocatorTest, GetsACopyOfWhatIsElsewhere) {
@@ -238,7 +208,7 @@ TEST_F(AllocatorTest, GetsACopyOfWhatIsElsewhere) {
     results[0] = Result::kOwned;
   };
   ASSERT_TRUE(RunModel().ok());
-  EXPECT_EQ(outputs_[0].data, arena_.given[0].data);
+  EXPECT_EQ(outputs_[0].data, arena_.given()[0].data);
   EXPECT_EQ(Elements(0), (Ints{7, 8, 9}));
 }
 
@@ -248,18 +218,18 @@ TEST_F(AllocatorTest, GetsItsMemoryBackWhenTheRunFails) {
     fake_.api().release(&outputs[2]);  // on failure no output has an owner
   };
   EXPECT_EQ(RunModel().code(), RTORCH_INTERNAL);
-  EXPECT_EQ(arena_.given.size(), 2u);
-  EXPECT_EQ(arena_.live, 0);
+  EXPECT_EQ(arena_.given().size(), 2u);
+  EXPECT_EQ(arena_.live(), 0);
 }
 
 TEST_F(AllocatorTest, MayHaveNone) {
   for (int left = 0; left < 3; ++left) {
-    arena_.left = left;
+    arena_.set_left(left);
     EXPECT_EQ(RunModel().code(), RTORCH_RESOURCE_EXHAUSTED);
-    EXPECT_EQ(arena_.live, 0);
+    EXPECT_EQ(arena_.live(), 0);
     for (const RTorchTensor& output : outputs_) EXPECT_EQ(output.data, nullptr);
   }
-  arena_.left = 3;
+  arena_.set_left(3);
   EXPECT_TRUE(RunModel().ok());
 }
 
