@@ -297,7 +297,6 @@ class Run {
       }
       target.dtype = api_.outputs[i].dtype;
       target.rank = api_.outputs[i].rank;
-      target.device = model_.device;
       const RTorchCode code = AllocateOutput(&target);
       if (code != RTORCH_OK) return code;
     }
@@ -384,6 +383,7 @@ class Run {
   }
 
   RTorchCode AllocateOutput(RTorchTensor* tensor) {
+    tensor->device = model_.device;
     if (Allocate(model_.allocator, tensor) == RTORCH_OK) return RTORCH_OK;
     *tensor = RTorchTensor{};
     return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an output");

@@ -222,6 +222,15 @@ TEST_F(AllocatorTest, GetsItsMemoryBackWhenTheRunFails) {
   EXPECT_EQ(arena_.live(), 0);
 }
 
+// An output is where the model's are, whatever it is a view of.
+TEST_F(AllocatorTest, GivesMemoryOfTheModelsDevice) {
+  change_ = [&](const RTorchTensor&, RTorchTensor* outputs, Result*) {
+    outputs[2].device = {RTORCH_CUDA_HOST, 1};
+  };
+  ASSERT_TRUE(RunModel().ok());
+  EXPECT_EQ(outputs_[2].device, kHost);
+}
+
 TEST_F(AllocatorTest, MayHaveNone) {
   for (int left = 0; left < 3; ++left) {
     arena_.set_left(left);
