@@ -19,32 +19,37 @@ bool IsOn(const RTorchTensor& tensor, RTorchDevice device) {
          (tensor.device.type == device.type && tensor.device.index == device.index);
 }
 
-// Everything about a tensor but where a size is bound to a symbol.
+// Everything about a tensor but what its sizes are. Sets `contiguous` if it is so with
+// canonical strides.
 bool LayoutFits(const RTorchTensorSpec& spec, const RTorchTensor& tensor,
-                RTorchDevice device) {
+                RTorchDevice device, bool* contiguous) {
   if (tensor.rank != spec.rank || tensor.dtype != spec.dtype || !IsOn(tensor, device)) {
     return false;
   }
-  const std::int64_t width = DTypeSize(spec.dtype);
-  std::int64_t bytes = width;  // as if no dimension were empty: strides must fit too
+  std::int64_t count = 1;  // as if no dimension were empty: strides must fit too
+  bool canonical = true;
   bool empty = false;
-  for (std::int32_t i = 0; i < spec.rank; ++i) {
+  for (std::int32_t i = spec.rank; i-- > 0;) {
     const std::int64_t size = tensor.sizes[i];
+    canonical &= tensor.strides[i] == count;
     if (size <= 0) {
       if (size < 0) return false;
       empty = true;
-    } else if (__builtin_mul_overflow(bytes, size, &bytes)) {
+    } else if (__builtin_mul_overflow(count, size, &count)) {
       return false;
     }
   }
+  *contiguous = canonical;
+  const std::int64_t width = DTypeSize(spec.dtype);
   const auto address = reinterpret_cast<std::uintptr_t>(tensor.data);
-  return (address != 0 || empty) &&
-         (address & (static_cast<std::size_t>(width) - 1)) == 0;
+  return !__builtin_mul_overflow(count, width, &count) &&
+         (address & (static_cast<std::size_t>(width) - 1)) == 0 &&
+         (empty || (address != 0 && (canonical || IsAddressable(tensor))));
 }
 
-// What a symbol is if a dimension has this size.
+// What a symbol is if a dimension has this size. False if it can have no such size.
 bool Solve(const RTorchDim& dim, std::int64_t size, std::int64_t* value) {
-  *value = size - dim.offset;
+  if (__builtin_sub_overflow(size, dim.offset, value)) return false;
   if (dim.scale == 1) return true;
   if (*value % dim.scale != 0) return false;
   *value /= dim.scale;
@@ -130,13 +135,26 @@ std::string WrongLayout(const RTorchTensorSpec& spec, const RTorchTensor& tensor
   for (std::int32_t i = 0; i < spec.rank; ++i) {
     if (tensor.sizes[i] < 0) return "dimension " + std::to_string(i) + " is negative";
   }
-  if (LayoutFits(spec, tensor, device)) return "";
+  bool contiguous = false;
+  if (LayoutFits(spec, tensor, device, &contiguous)) return "";
   const auto width = static_cast<std::size_t>(DTypeSize(spec.dtype));
   if (reinterpret_cast<std::uintptr_t>(tensor.data) % width != 0) {
     return "the data pointer is not aligned to " + std::to_string(width) + " bytes";
   }
+  if (std::int64_t bytes = 0; !BytesOf(tensor, &bytes)) {
+    return "it has too many elements";
+  }
   return tensor.data == nullptr ? "the data pointer is null"
-                                : "it has too many elements";
+                                : "its strides lead beyond the address space";
+}
+
+// A dimension along which elements of a buffer are one, or -1.
+std::int32_t Expanded(const RTorchTensor& output) {
+  if (NumElements(output) == 0) return -1;
+  for (std::int32_t i = 0; i < output.rank; ++i) {
+    if (output.sizes[i] > 1 && output.strides[i] == 0) return i;
+  }
+  return -1;
 }
 
 // What is wrong with an input, or an empty string; binds symbols as InputFits does.
@@ -168,11 +186,16 @@ std::string WrongInput(const RTorchModelApi& api, const RTorchTensorSpec& spec,
   return wrong.empty() ? "" : Mismatch(api, "input", spec, input, wrong);
 }
 
-// The size of an output's dimension, or kUnbound where only the run tells it.
-std::int64_t SizeOf(const RTorchDim& dim, const std::int64_t* symbols) {
-  if (dim.symbol == -1) return dim.min;
-  if (dim.symbol < 0 || symbols[dim.symbol] == kUnbound) return kUnbound;
-  return dim.scale * symbols[dim.symbol] + dim.offset;
+// Sets the size of an output's dimension: kUnbound where only the run tells it. False
+// if no tensor can have it.
+bool SizeOf(const RTorchDim& dim, const std::int64_t* symbols, std::int64_t* size) {
+  if (dim.symbol < 0) {
+    *size = dim.symbol == -1 ? dim.min : kUnbound;
+    return true;
+  }
+  *size = symbols[dim.symbol];
+  return *size == kUnbound || (!__builtin_mul_overflow(dim.scale, *size, size) &&
+                               !__builtin_add_overflow(dim.offset, *size, size));
 }
 
 std::string WrongOutput(const RTorchModelApi& api, const RTorchTensorSpec& spec,
@@ -180,11 +203,18 @@ std::string WrongOutput(const RTorchModelApi& api, const RTorchTensorSpec& spec,
                         const std::int64_t* symbols) {
   std::string wrong = WrongLayout(spec, output, device);
   for (std::int32_t i = 0; wrong.empty() && i < spec.rank; ++i) {
-    const std::int64_t size = SizeOf(spec.dims[i], symbols);
-    if (size == kUnbound || output.sizes[i] == size) continue;
-    wrong = "dimension " + std::to_string(i) + " of the buffer is " +
-            std::to_string(output.sizes[i]) + ", but the result's is " +
-            std::to_string(size);
+    const std::string where = "dimension " + std::to_string(i);
+    std::int64_t size = 0;
+    if (!SizeOf(spec.dims[i], symbols, &size)) {
+      wrong = where + " of the result would be too large";
+    } else if (size != kUnbound && output.sizes[i] != size) {
+      wrong = where + " of the buffer is " + std::to_string(output.sizes[i]) +
+              ", but the result's is " + std::to_string(size);
+    }
+  }
+  if (wrong.empty() && Expanded(output) >= 0) {
+    wrong = "the buffer's elements along dimension " +
+            std::to_string(Expanded(output)) + " are one: its stride is 0";
   }
   return wrong.empty() ? "" : Mismatch(api, "output", spec, output, wrong);
 }
@@ -193,14 +223,7 @@ std::string WrongOutput(const RTorchModelApi& api, const RTorchTensorSpec& spec,
 
 bool InputFits(const RTorchTensorSpec& spec, const RTorchTensor& input,
                RTorchDevice device, std::int64_t* symbols, bool* contiguous) {
-  if (!LayoutFits(spec, input, device)) return false;
-  std::int64_t stride = 1;
-  bool canonical = true;
-  for (std::int32_t i = spec.rank; i-- > 0;) {
-    canonical &= input.strides[i] == stride;
-    stride *= std::max<std::int64_t>(input.sizes[i], 1);
-  }
-  *contiguous = canonical;
+  if (!LayoutFits(spec, input, device, contiguous)) return false;
   for (std::int32_t i = 0; i < spec.rank; ++i) {
     const RTorchDim& dim = spec.dims[i];
     const std::int64_t size = input.sizes[i];
@@ -217,19 +240,20 @@ bool InputFits(const RTorchTensorSpec& spec, const RTorchTensor& input,
 
 bool OutputFits(const RTorchTensorSpec& spec, const RTorchTensor& output,
                 RTorchDevice device, const std::int64_t* symbols) {
-  if (!LayoutFits(spec, output, device)) return false;
+  bool contiguous = false;
+  if (!LayoutFits(spec, output, device, &contiguous)) return false;
   for (std::int32_t i = 0; i < spec.rank; ++i) {
-    const std::int64_t size = SizeOf(spec.dims[i], symbols);
+    std::int64_t size = 0;
+    if (!SizeOf(spec.dims[i], symbols, &size)) return false;
     if (size != kUnbound && output.sizes[i] != size) return false;
   }
-  return true;
+  return contiguous || Expanded(output) < 0;
 }
 
 bool SizesOf(const RTorchTensorSpec& spec, const std::int64_t* symbols,
              std::int64_t* sizes) {
   for (std::int32_t i = 0; i < spec.rank; ++i) {
-    sizes[i] = SizeOf(spec.dims[i], symbols);
-    if (sizes[i] == kUnbound) return false;
+    if (!SizeOf(spec.dims[i], symbols, &sizes[i]) || sizes[i] == kUnbound) return false;
   }
   return true;
 }

@@ -17,9 +17,9 @@ constexpr bool IsHost(RTorchDevice device) {
   return device.type == RTORCH_CPU || device.type == RTORCH_CUDA_HOST;
 }
 
-// Checks an input against its declaration. Binds `symbols`, of which kUnbound ones take
-// the input's sizes; sets `contiguous` if it is so with canonical strides, and may
-// leave it otherwise.
+// Checks an input against its declaration; nothing that is computed from its sizes and
+// strides overflows then. Binds `symbols`, of which kUnbound ones take the input's
+// sizes; sets `contiguous` if it is so with canonical strides.
 bool InputFits(const RTorchTensorSpec& spec, const RTorchTensor& input,
                RTorchDevice device, std::int64_t* symbols, bool* contiguous);
 

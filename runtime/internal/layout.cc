@@ -119,6 +119,15 @@ std::int64_t NumElements(const std::int64_t* sizes, std::int32_t rank) {
   return count;
 }
 
+bool BytesOf(const RTorchTensor& tensor, std::int64_t* bytes) {
+  *bytes = DTypeSize(tensor.dtype);
+  for (std::int32_t i = 0; i < tensor.rank; ++i) {
+    const std::int64_t size = std::max<std::int64_t>(tensor.sizes[i], 1);
+    if (__builtin_mul_overflow(*bytes, size, bytes)) return false;
+  }
+  return true;
+}
+
 void SetRowMajor(const std::int64_t* sizes, std::int32_t rank, std::int64_t* strides) {
   std::int64_t stride = 1;
   for (std::int32_t i = rank; i-- > 0;) {
@@ -138,14 +147,31 @@ bool IsRowMajor(const Layout& layout) {
   return dense;
 }
 
+bool IsAddressable(const RTorchTensor& tensor) {
+  const std::int64_t width = DTypeSize(tensor.dtype);
+  // Half of the address space is the system's: addresses of programs are positive.
+  auto low = reinterpret_cast<std::intptr_t>(tensor.data);
+  auto high = low;
+  for (std::int32_t i = 0; i < tensor.rank; ++i) {
+    if (tensor.sizes[i] == 1) continue;
+    std::int64_t reach = 0;
+    if (__builtin_mul_overflow(tensor.sizes[i], tensor.strides[i], &reach) ||
+        __builtin_mul_overflow(reach, width, &reach)) {
+      return false;
+    }
+    std::intptr_t& end = reach < 0 ? low : high;
+    if (__builtin_add_overflow(end, reach, &end)) return false;
+  }
+  return low >= 0;
+}
+
 Extent ExtentOf(const void* data, const Layout& layout, std::size_t width) {
-  if (data == nullptr) return {};
+  if (data == nullptr || NumElements(layout.sizes, layout.rank) == 0) return {};
   const auto bytes = static_cast<std::int64_t>(width);
   Extent extent;
   extent.begin = static_cast<const std::uint8_t*>(data);
   extent.end = extent.begin + bytes;
   for (std::int32_t i = 0; i < layout.rank; ++i) {
-    if (layout.sizes[i] == 0) return {};
     const std::int64_t reach = (layout.sizes[i] - 1) * layout.strides[i] * bytes;
     (reach < 0 ? extent.begin : extent.end) += reach;
   }

@@ -25,6 +25,10 @@ inline std::int64_t NumElements(const RTorchTensor& tensor) {
   return NumElements(tensor.sizes, tensor.rank);
 }
 
+// The bytes of all elements, if none of the sizes were 0. False if that is more than
+// there can be; otherwise strides of a row-major tensor fit, too.
+bool BytesOf(const RTorchTensor& tensor, std::int64_t* bytes);
+
 // Sets the strides of a tensor whose elements lie one after another, the last index
 // first. Those of an empty one are as if its sizes of 0 were 1.
 void SetRowMajor(const std::int64_t* sizes, std::int32_t rank, std::int64_t* strides);
@@ -37,6 +41,10 @@ bool IsRowMajor(const Layout& layout);
 inline bool IsRowMajor(const RTorchTensor& tensor) {
   return IsRowMajor(LayoutOf(tensor));
 }
+
+// Whether the strides of a tensor with elements lead nowhere beyond the address space.
+// What is computed from them below may overflow otherwise.
+bool IsAddressable(const RTorchTensor& tensor);
 
 // The bytes from the first to the last that a tensor has; none if it is empty or has no
 // memory.

@@ -187,26 +187,27 @@ struct Tensors {
   std::int32_t count = 0;
 };
 
-std::uint64_t BytesOf(const RTorchTensor& tensor) {
-  return static_cast<std::uint64_t>(NumElements(tensor) * DTypeSize(tensor.dtype));
-}
-
-// Gives a tensor of known dtype and sizes host memory of its own, row-major contiguous.
-RTorchCode Allocate(const RTorchAllocator* allocator, RTorchTensor* tensor) {
-  constexpr std::uint64_t kAlignment = 64;  // of cache lines and vectors
-  SetRowMajor(tensor);
-  const std::uint64_t bytes =
-      (std::max<std::uint64_t>(BytesOf(*tensor), 1) + kAlignment - 1) / kAlignment *
-      kAlignment;
+// Gives a tensor of known dtype and sizes memory of its own, row-major contiguous:
+// `allocator`'s, or the host's if it is null. False if there is none.
+bool Allocate(const RTorchAllocator* allocator, RTorchTensor* tensor) {
+  constexpr std::int64_t kAlignment = 64;  // of cache lines and vectors
   tensor->data = tensor->owner = nullptr;
   tensor->deleter = nullptr;
+  std::int64_t bytes = 0;
+  if (!BytesOf(*tensor, &bytes) || bytes > INT64_MAX - kAlignment) return false;
+  SetRowMajor(tensor);
+  bytes = std::max<std::int64_t>(NumElements(*tensor) * DTypeSize(tensor->dtype), 1);
+  const auto size =
+      static_cast<std::uint64_t>((bytes + kAlignment - 1) / kAlignment * kAlignment);
   if (allocator != nullptr) {
-    return allocator->allocate(allocator->context, bytes, kAlignment, tensor);
+    return allocator->allocate(allocator->context, size, kAlignment, tensor) ==
+               RTORCH_OK &&
+           tensor->data != nullptr;
   }
-  tensor->data = std::aligned_alloc(kAlignment, bytes);
+  tensor->data = std::aligned_alloc(kAlignment, size);
   tensor->owner = tensor->data;
   tensor->deleter = &std::free;
-  return tensor->data == nullptr ? RTORCH_RESOURCE_EXHAUSTED : RTORCH_OK;
+  return tensor->data != nullptr;
 }
 
 // One run, step by step. What can fail returns OK, or a code for which it has filled
@@ -272,7 +273,7 @@ class Run {
         SetRowMajor(&argument);
         continue;
       }
-      if (Allocate(nullptr, &argument) != RTORCH_OK) {
+      if (!Allocate(nullptr, &argument)) {
         return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an input");
       }
       kept_.at[kept_.count++] = argument;
@@ -374,7 +375,7 @@ class Run {
   // Gives a result memory of its own.
   RTorchCode Unshare(RTorchTensor* result) {
     RTorchTensor copy = *result;
-    if (Allocate(nullptr, &copy) != RTORCH_OK) {
+    if (!Allocate(nullptr, &copy)) {
       return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an output");
     }
     // Another result may be a view of the original: it is kept until the end.
@@ -384,7 +385,7 @@ class Run {
 
   RTorchCode AllocateOutput(RTorchTensor* tensor) {
     tensor->device = model_.device;
-    if (Allocate(model_.allocator, tensor) == RTORCH_OK) return RTORCH_OK;
+    if (Allocate(model_.allocator, tensor)) return RTORCH_OK;
     *tensor = RTorchTensor{};
     return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an output");
   }

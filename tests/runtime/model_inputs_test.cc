@@ -201,6 +201,32 @@ TEST(InputElementsTest, TooMany) {
                                        "too many elements");
 }
 
+TEST(InputElementsTest, BeyondTheAddressSpace) {
+  const FakeModel fake(
+      {{{"x", "int16[2, n]", RTORCH_INT16, {Fixed(2), Symbolic(0, 0, INT64_MAX)}}},
+       {},
+       {"n"}},
+      &NoOutputs);
+  const std::array<std::int16_t, 4> x = {};
+  const auto message = [&](std::int64_t n, std::int64_t outer, std::int64_t inner) {
+    return MessageOf(
+        fake,
+        {TensorView<const std::int16_t, 2>(x.data(), {2, n}, {outer, inner}).abi()});
+  };
+  for (const std::int64_t stride :
+       {INT64_MAX, INT64_MIN, INT64_MAX / 2, INT64_MAX / 4, INT64_MIN / 4}) {
+    const std::string text =
+        "input 'x': expected int16[2, n] with 0 <= n, got int16[2, 2]: its strides "
+        "lead "
+        "beyond the address space";
+    EXPECT_EQ(message(2, stride, 1), text) << stride;
+    EXPECT_EQ(message(2, 2, stride), text) << stride;
+    // No index is multiplied with it.
+    EXPECT_EQ(message(1, 1, stride), "") << stride;
+    EXPECT_EQ(message(0, stride, stride), "") << stride;
+  }
+}
+
 TEST(InputElementsTest, NoneNeedNoMemory) {
   const FakeModel fake(
       {{{"x", "float32[n, 3]", RTORCH_FLOAT32, {Symbolic(0, 0, 8), Fixed(3)}}},
@@ -261,6 +287,20 @@ std::string Expectation(const char* type, std::vector<RTorchDim> dims,
                        &NoOutputs);
   std::string message = MessageOf(fake, {TensorView<std::int8_t, 0>().abi()});
   return message.substr(0, message.find(", got "));
+}
+
+// Expanded: one byte, and so many elements that n would be one more.
+TEST(InputSymbolsTest, ASizeThatNoSymbolHas) {
+  const FakeModel fake(
+      {{{"x", "int8[n - 1]", RTORCH_INT8, {Symbolic(0, 0, INT64_MAX, 1, -1)}}},
+       {},
+       {"n"}},
+      &NoOutputs);
+  const std::int8_t x = 0;
+  EXPECT_EQ(
+      MessageOf(fake, {TensorView<const std::int8_t, 1>(&x, {INT64_MAX}, {0}).abi()}),
+      "input 'x': expected int8[n - 1] with 1 <= n, got int8[9223372036854775807]: "
+      "dimension 0 is 9223372036854775807, which is not 1 * n - 1");
 }
 
 TEST(InputRangesTest, AreNamedOnceForEachSymbol) {

@@ -229,6 +229,19 @@ TEST_F(BuffersTest, Size) {
             "negative");
 }
 
+TEST_F(BuffersTest, ElementsThatAreOne) {
+  EXPECT_EQ(After([](RTorchTensor* buffer) { buffer->strides[1] = 0; }),
+            "output 'a': expected int32[2, 3], got int32[2, 3]: the buffer's elements "
+            "along dimension 1 are one: its stride is 0");
+}
+
+TEST_F(BuffersTest, Strides) {
+  EXPECT_EQ(
+      After([](RTorchTensor* buffer) { buffer->strides[0] = INT64_MIN; }),
+      "output 'a': expected int32[2, 3], got int32[2, 3]: its strides lead beyond "
+      "the address space");
+}
+
 TEST_F(BuffersTest, Alignment) {
   EXPECT_EQ(After([](RTorchTensor* buffer) {
               buffer->data = static_cast<char*>(buffer->data) + 1;
@@ -351,6 +364,29 @@ TEST_F(SizesTest, AnEmptyBufferStaysUntouched) {
   const Status status = RunModel();
   EXPECT_TRUE(status.ok()) << status.message();
   EXPECT_EQ(words_, (std::array<std::int64_t, 16>{}));
+}
+
+// An empty input may have any size, and its memory none; what is made of it may not.
+TEST(OutputSizesTest, ThatNoTensorHas) {
+  const FakeModel fake(
+      {{{"x", "int8[n, 0]", RTORCH_INT8, {Symbolic(0, 0, INT64_MAX), Fixed(0)}}},
+       {{"y", "int8[2*n]", RTORCH_INT8, {Symbolic(0, 0, INT64_MAX, 2)}}},
+       {"n"}},
+      [](auto*, auto*, auto*, std::string* reason) {
+        *reason = "run";
+        return false;
+      });
+  const RTorchTensor input =
+      TensorView<const std::int8_t, 2>(nullptr, {INT64_MAX, 0}).abi();
+  std::int8_t y = 0;
+  RTorchTensor output = TensorView<std::int8_t, 1>(&y, {1}).abi();
+  const StatusOr<Model> model = Model::Create(&fake.api());
+  EXPECT_EQ(model->Run(&input, 1, &output, 1).message(),
+            "output 'y': expected int8[2*n] with 0 <= n, got int8[1]: dimension 0 of "
+            "the result would be too large");
+  // Without a buffer, it is the backend's to say.
+  output = {};
+  EXPECT_EQ(model->Run(&input, 1, &output, 1).message(), "//fake:model: run");
 }
 
 TEST(OutputStridesTest, OfSizeOneAreNormalisedWithoutACopy) {

@@ -222,6 +222,41 @@ TEST_F(AllocatorTest, GetsItsMemoryBackWhenTheRunFails) {
   EXPECT_EQ(arena_.live(), 0);
 }
 
+// It is not asked for more bytes than there can be.
+TEST(AllocatorSizesTest, ThatNoTensorHas) {
+  Arena arena;
+  const FakeModel fake(
+      {{{"x", "int8[n, 0]", RTORCH_INT8, {Symbolic(0, 0, INT64_MAX), Fixed(0)}}},
+       {{"y",
+         "int64[n, n]",
+         RTORCH_INT64,
+         {Symbolic(0, 0, INT64_MAX), Symbolic(0, 0, INT64_MAX)}}},
+       {"n"}},
+      nullptr);
+  CreateOptions options;
+  options.allocator = &arena.abi();
+  const StatusOr<Model> model = Model::Create(&fake.api(), options);
+  for (const std::int64_t n :
+       {INT64_MAX, std::int64_t{1} << 60, std::int64_t{1} << 30}) {
+    const RTorchTensor input = TensorView<const std::int8_t, 2>(nullptr, {n, 0}).abi();
+    RTorchTensor output{};
+    EXPECT_EQ(model->Run(&input, 1, &output, 1).code(), RTORCH_RESOURCE_EXHAUSTED) << n;
+    EXPECT_EQ(output.data, nullptr);
+  }
+  EXPECT_EQ(arena.live(), 0);
+}
+
+// Memory that is not there says so, whatever the code is.
+TEST_F(AllocatorTest, MayGiveNull) {
+  RTorchAllocator null = arena_.abi();
+  null.allocate = [](void*, std::uint64_t, std::uint64_t, RTorchTensor*) {
+    return RTorchCode{RTORCH_OK};
+  };
+  CreateOptions options;
+  options.allocator = &null;
+  EXPECT_EQ(TargetsTest::RunModel(options).code(), RTORCH_RESOURCE_EXHAUSTED);
+}
+
 // An output is where the model's are, whatever it is a view of.
 TEST_F(AllocatorTest, GivesMemoryOfTheModelsDevice) {
   change_ = [&](const RTorchTensor&, RTorchTensor* outputs, Result*) {

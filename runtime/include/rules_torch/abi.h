@@ -295,11 +295,11 @@ typedef struct RTorchModelApi {
    *          dtype, rank, device, sizes, strides (row-major contiguous), owner and
    *          deleter are set, and the caller frees it with `release`. Where
    *          `data` is set, the result is written there; dtype, rank, device, sizes
-   *          and strides must be set too and fit the result, and the memory must
-   *          overlap no other output. The model computes the result there, without a
-   *          copy, if it is row-major contiguous and overlaps no input, and if the
-   *          result is not made by an operator that allocates it, nor part of
-   *          another tensor.
+   *          and strides must be set too and fit the result, no two elements may be
+   *          one, and the memory must overlap no other output. The model computes the
+   *          result there, without a copy, if it is row-major contiguous and overlaps
+   *          no input, and if the result is not made by an operator that allocates it,
+   *          nor part of another tensor.
    *
    * On failure nothing is allocated, buffers of the caller may have been
    * partly written, and outputs that were NULL are NULL. The state of a stateful
