@@ -24,6 +24,18 @@ class OnlyAllocations {
   bool all_used() const { return allocations_left == 0; }
 };
 
+// Lets all succeed while it lives: in what the code under test calls of the test's own.
+class AnyAllocations {
+ public:
+  AnyAllocations() : left_(allocations_left.exchange(-1)) {}
+  ~AnyAllocations() { allocations_left = left_; }
+  AnyAllocations(const AnyAllocations&) = delete;
+  AnyAllocations& operator=(const AnyAllocations&) = delete;
+
+ private:
+  const int left_;
+};
+
 // Calls `act` until it succeeds, with one more allocation to give to the code under
 // test each time; `act` returns that code's result. Returns how often it failed.
 template <typename Act>

@@ -16,7 +16,12 @@ struct Loaded {
   const void* const* weights;
 };
 
-thread_local const Loaded* running = nullptr;
+// What the body that runs in this thread can ask for.
+struct Running {
+  const Loaded* loaded;
+  const std::int64_t* symbols;
+};
+thread_local Running running{};
 
 }  // namespace
 
@@ -73,7 +78,9 @@ FakeModel::Api FakeModel::MakeApi() {
   return api;
 }
 
-const void* const* FakeModel::weights() { return running->weights; }
+const void* const* FakeModel::weights() { return running.loaded->weights; }
+
+const std::int64_t* FakeModel::symbols() { return running.symbols; }
 
 FakeModel::~FakeModel() {
   EXPECT_EQ(created_, destroyed_) << "instances";
@@ -143,8 +150,9 @@ void FakeModel::Destroy(void* instance) {
 
 RTorchCode FakeModel::Run(void* instance, const internal::RunRequest& request,
                           std::string* reason) {
-  const Loaded* outer = std::exchange(running, static_cast<const Loaded*>(instance));
-  FakeModel* model = running->model;
+  const auto* loaded = static_cast<const Loaded*>(instance);
+  const Running outer = std::exchange(running, Running{loaded, request.symbols});
+  FakeModel* model = loaded->model;
   ++model->runs_;
   const bool ok =
       model->body_(request.inputs, request.outputs, request.results, reason);

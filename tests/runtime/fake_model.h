@@ -72,8 +72,9 @@ class FakeModel {
   const RTorchModelApi& api() const { return api_; }
 
   // Within the body: where the weights of the instance that runs lie, as Backend.load
-  // got them.
+  // got them, and RunRequest.symbols.
   static const void* const* weights();
+  static const std::int64_t* symbols();
 
   // How often the backend has been called, by how many instances it is held, and for
   // how many sets of weights.

@@ -308,7 +308,7 @@ class WeightsFuzzTest : public ::testing::Test {
 TEST_F(WeightsFuzzTest, DamageIsFoundOrDoesNoHarm) {
   std::uint64_t right = 0;
   const std::uint64_t files =
-      ForEachSeed(20'000, [&](std::uint64_t seed) { right += Try(seed) ? 1 : 0; });
+      ForEachSeed(100'000, [&](std::uint64_t seed) { right += Try(seed) ? 1 : 0; });
   RecordProperty("right", std::to_string(right));
   if (files >= 1000) {
     EXPECT_GT(right, files / 100) << "nothing but refusals tells little";
