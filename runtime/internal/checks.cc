@@ -19,32 +19,44 @@ bool IsOn(const RTorchTensor& tensor, RTorchDevice device) {
          (tensor.device.type == device.type && tensor.device.index == device.index);
 }
 
-// Everything about a tensor but what its sizes are. Sets `contiguous` if it is so with
-// canonical strides.
-bool LayoutFits(const RTorchTensorSpec& spec, const RTorchTensor& tensor,
-                RTorchDevice device, bool* contiguous) {
+// Checks everything about a tensor; `fits` says of a dimension whether it can have a
+// size.
+template <typename Fits>
+bool TensorFits(const RTorchTensorSpec& spec, const RTorchTensor& tensor,
+                RTorchDevice device, Place* place, const Fits& fits) {
   if (tensor.rank != spec.rank || tensor.dtype != spec.dtype || !IsOn(tensor, device)) {
     return false;
   }
   std::int64_t count = 1;  // as if no dimension were empty: strides must fit too
-  bool canonical = true;
   bool empty = false;
+  place->canonical = true;
   for (std::int32_t i = spec.rank; i-- > 0;) {
     const std::int64_t size = tensor.sizes[i];
-    canonical &= tensor.strides[i] == count;
+    place->canonical &= tensor.strides[i] == count;
     if (size <= 0) {
       if (size < 0) return false;
       empty = true;
     } else if (__builtin_mul_overflow(count, size, &count)) {
       return false;
     }
+    if (!fits(spec.dims[i], size)) return false;
   }
-  *contiguous = canonical;
   const std::int64_t width = DTypeSize(spec.dtype);
   const auto address = reinterpret_cast<std::uintptr_t>(tensor.data);
-  return !__builtin_mul_overflow(count, width, &count) &&
-         (address & (static_cast<std::size_t>(width) - 1)) == 0 &&
-         (empty || (address != 0 && (canonical || IsAddressable(tensor))));
+  if (__builtin_mul_overflow(count, width, &count) ||
+      (address & (static_cast<std::size_t>(width) - 1)) != 0) {
+    return false;
+  }
+  place->extent = {};
+  if (empty) return true;
+  if (address == 0) return false;
+  if (!place->canonical) {
+    return FindExtent(tensor.data, LayoutOf(tensor), static_cast<std::size_t>(width),
+                      &place->extent);
+  }
+  place->extent.begin = static_cast<const std::uint8_t*>(tensor.data);
+  place->extent.end = place->extent.begin + count;
+  return true;
 }
 
 // What a symbol is if a dimension has this size. False if it can have no such size.
@@ -118,7 +130,7 @@ std::string Mismatch(const RTorchModelApi& api, const char* kind,
          ", got " + TypeOf(got) + ": " + detail;
 }
 
-// What LayoutFits refuses, or an empty string.
+// What TensorFits refuses of any size, or an empty string.
 std::string WrongLayout(const RTorchTensorSpec& spec, const RTorchTensor& tensor,
                         RTorchDevice device) {
   if (tensor.rank != spec.rank) {
@@ -135,8 +147,10 @@ std::string WrongLayout(const RTorchTensorSpec& spec, const RTorchTensor& tensor
   for (std::int32_t i = 0; i < spec.rank; ++i) {
     if (tensor.sizes[i] < 0) return "dimension " + std::to_string(i) + " is negative";
   }
-  bool contiguous = false;
-  if (LayoutFits(spec, tensor, device, &contiguous)) return "";
+  Place place;
+  if (TensorFits(spec, tensor, device, &place, [](auto&, auto) { return true; })) {
+    return "";
+  }
   const auto width = static_cast<std::size_t>(DTypeSize(spec.dtype));
   if (reinterpret_cast<std::uintptr_t>(tensor.data) % width != 0) {
     return "the data pointer is not aligned to " + std::to_string(width) + " bytes";
@@ -222,32 +236,27 @@ std::string WrongOutput(const RTorchModelApi& api, const RTorchTensorSpec& spec,
 }  // namespace
 
 bool InputFits(const RTorchTensorSpec& spec, const RTorchTensor& input,
-               RTorchDevice device, std::int64_t* symbols, bool* contiguous) {
-  if (!LayoutFits(spec, input, device, contiguous)) return false;
-  for (std::int32_t i = 0; i < spec.rank; ++i) {
-    const RTorchDim& dim = spec.dims[i];
-    const std::int64_t size = input.sizes[i];
+               RTorchDevice device, std::int64_t* symbols, Place* place) {
+  const auto fits = [symbols](const RTorchDim& dim, std::int64_t size) {
     if (size < dim.min || size > dim.max) return false;
-    if (dim.symbol < 0) continue;
+    if (dim.symbol < 0) return true;
     std::int64_t now = 0;
     if (!Solve(dim, size, &now)) return false;
     std::int64_t& value = symbols[dim.symbol];
     if (value == kUnbound) value = now;
-    if (value != now) return false;
-  }
-  return true;
+    return value == now;
+  };
+  return TensorFits(spec, input, device, place, fits);
 }
 
 bool OutputFits(const RTorchTensorSpec& spec, const RTorchTensor& output,
-                RTorchDevice device, const std::int64_t* symbols) {
-  bool contiguous = false;
-  if (!LayoutFits(spec, output, device, &contiguous)) return false;
-  for (std::int32_t i = 0; i < spec.rank; ++i) {
-    std::int64_t size = 0;
-    if (!SizeOf(spec.dims[i], symbols, &size)) return false;
-    if (size != kUnbound && output.sizes[i] != size) return false;
-  }
-  return contiguous || Expanded(output) < 0;
+                RTorchDevice device, const std::int64_t* symbols, Place* place) {
+  const auto fits = [symbols](const RTorchDim& dim, std::int64_t size) {
+    std::int64_t result = 0;
+    return SizeOf(dim, symbols, &result) && (result == kUnbound || result == size);
+  };
+  return TensorFits(spec, output, device, place, fits) &&
+         (place->canonical || Expanded(output) < 0);
 }
 
 bool SizesOf(const RTorchTensorSpec& spec, const std::int64_t* symbols,

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "rules_torch/abi.h"
+#include "runtime/internal/layout.h"
 
 namespace rules_torch::internal {
 
@@ -17,15 +18,21 @@ constexpr bool IsHost(RTorchDevice device) {
   return device.type == RTORCH_CPU || device.type == RTORCH_CUDA_HOST;
 }
 
+// How a tensor that fits lies in memory.
+struct Place {
+  bool canonical;  // row-major, strides that no index is multiplied with, too
+  Extent extent;
+};
+
 // Checks an input against its declaration; nothing that is computed from its sizes and
 // strides overflows then. Binds `symbols`, of which kUnbound ones take the input's
-// sizes; sets `contiguous` if it is so with canonical strides.
+// sizes.
 bool InputFits(const RTorchTensorSpec& spec, const RTorchTensor& input,
-               RTorchDevice device, std::int64_t* symbols, bool* contiguous);
+               RTorchDevice device, std::int64_t* symbols, Place* place);
 
 // Checks a buffer that the caller gave for an output, as far as the inputs decide it.
 bool OutputFits(const RTorchTensorSpec& spec, const RTorchTensor& output,
-                RTorchDevice device, const std::int64_t* symbols);
+                RTorchDevice device, const std::int64_t* symbols, Place* place);
 
 // Sets the sizes of an output. False where only the run tells one: then they are of no
 // use.

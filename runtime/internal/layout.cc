@@ -147,34 +147,31 @@ bool IsRowMajor(const Layout& layout) {
   return dense;
 }
 
-bool IsAddressable(const RTorchTensor& tensor) {
-  const std::int64_t width = DTypeSize(tensor.dtype);
+bool FindExtent(const void* data, const Layout& layout, std::size_t width,
+                Extent* extent) {
+  *extent = {};
+  if (data == nullptr || NumElements(layout.sizes, layout.rank) == 0) return true;
+  const auto bytes = static_cast<std::int64_t>(width);
   // Half of the address space is the system's: addresses of programs are positive.
-  auto low = reinterpret_cast<std::intptr_t>(tensor.data);
-  auto high = low;
-  for (std::int32_t i = 0; i < tensor.rank; ++i) {
-    if (tensor.sizes[i] == 1) continue;
-    std::int64_t reach = 0;
-    if (__builtin_mul_overflow(tensor.sizes[i], tensor.strides[i], &reach) ||
-        __builtin_mul_overflow(reach, width, &reach)) {
+  auto low = reinterpret_cast<std::intptr_t>(data);
+  auto high = low + bytes;
+  for (std::int32_t i = 0; i < layout.rank; ++i) {
+    std::int64_t reach = layout.sizes[i] - 1;
+    if (__builtin_mul_overflow(reach, layout.strides[i], &reach) ||
+        __builtin_mul_overflow(reach, bytes, &reach)) {
       return false;
     }
     std::intptr_t& end = reach < 0 ? low : high;
     if (__builtin_add_overflow(end, reach, &end)) return false;
   }
+  extent->begin = reinterpret_cast<const std::uint8_t*>(low);
+  extent->end = reinterpret_cast<const std::uint8_t*>(high);
   return low >= 0;
 }
 
 Extent ExtentOf(const void* data, const Layout& layout, std::size_t width) {
-  if (data == nullptr || NumElements(layout.sizes, layout.rank) == 0) return {};
-  const auto bytes = static_cast<std::int64_t>(width);
   Extent extent;
-  extent.begin = static_cast<const std::uint8_t*>(data);
-  extent.end = extent.begin + bytes;
-  for (std::int32_t i = 0; i < layout.rank; ++i) {
-    const std::int64_t reach = (layout.sizes[i] - 1) * layout.strides[i] * bytes;
-    (reach < 0 ? extent.begin : extent.end) += reach;
-  }
+  FindExtent(data, layout, width, &extent);
   return extent;
 }
 

@@ -42,10 +42,6 @@ inline bool IsRowMajor(const RTorchTensor& tensor) {
   return IsRowMajor(LayoutOf(tensor));
 }
 
-// Whether the strides of a tensor with elements lead nowhere beyond the address space.
-// What is computed from them below may overflow otherwise.
-bool IsAddressable(const RTorchTensor& tensor);
-
 // The bytes from the first to the last that a tensor has; none if it is empty or has no
 // memory.
 struct Extent {
@@ -58,6 +54,11 @@ struct Extent {
   }
 };
 
+// False if strides lead beyond the address space; nothing below may be done with such.
+bool FindExtent(const void* data, const Layout& layout, std::size_t width,
+                Extent* extent);
+
+// Of a tensor that has one.
 Extent ExtentOf(const void* data, const Layout& layout, std::size_t width);
 Extent ExtentOf(const RTorchTensor& tensor);
 

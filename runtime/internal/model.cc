@@ -129,23 +129,17 @@ RTorchCode FailWithException(RTorchError* error) {
   }
 }
 
-// Options of an older program lack the last members: gives them their zeros. A null
-// pointer is all zeros. Returns false and the reason for what is no such struct.
+// Whether options that the caller gave have all members; the reason, if not. No member
+// was ever added, so that no older program's have to be completed.
 template <typename Options>
-bool Complete(const Options* given, Options* complete, std::string* reason) {
-  *complete = Options{};
-  complete->struct_size = sizeof(Options);
-  if (given == nullptr) return true;
-  if (given->struct_size < sizeof(Options)) {  // no member was ever added
-    *reason = "the options' struct_size is " + std::to_string(given->struct_size) +
-              ", not " + std::to_string(sizeof(Options));
-    return false;
-  }
-  *complete = *given;
-  return true;
+bool AreComplete(const Options* options, std::string* reason) {
+  if (options == nullptr || options->struct_size >= sizeof(Options)) return true;
+  *reason = "the options' struct_size is " + std::to_string(options->struct_size) +
+            ", not " + std::to_string(sizeof(Options));
+  return false;
 }
 
-// Memory of one run for its bookkeeping: on the stack for some fifty tensors.
+// Memory of one run for its bookkeeping: on the stack for some fifty outputs.
 class Scratch {
  public:
   // Uninitialised.
@@ -174,16 +168,21 @@ class Scratch {
   std::unique_ptr<Block> blocks_;
 };
 
-// Tensors of one run, which are released whichever way it ends.
+// Frees what a tensor owns.
+void Free(const RTorchTensor& tensor) {
+  if (tensor.deleter != nullptr) tensor.deleter(tensor.owner);
+}
+
+// Tensors of one run, whose memory is freed whichever way it ends.
 struct Tensors {
-  explicit Tensors(RTorchTensor* memory) : at(memory) {}
+  Tensors() = default;
   ~Tensors() {
-    for (std::int32_t i = 0; i < count; ++i) ReleaseTensor(&at[i]);
+    for (std::int32_t i = 0; i < count; ++i) Free(at[i]);
   }
   Tensors(const Tensors&) = delete;
   Tensors& operator=(const Tensors&) = delete;
 
-  RTorchTensor* at;
+  RTorchTensor* at = nullptr;
   std::int32_t count = 0;
 };
 
@@ -211,7 +210,7 @@ bool Allocate(const RTorchAllocator* allocator, RTorchTensor* tensor) {
 }
 
 // One run, step by step. What can fail returns OK, or a code for which it has filled
-// the error.
+// the error. Where inputs are canonical and outputs given, there is little to do.
 class Run {
  public:
   Run(const RTorchModel& model, const RTorchTensor* inputs, RTorchTensor* outputs,
@@ -222,47 +221,74 @@ class Run {
         outputs_(outputs),
         options_(options),
         error_(error),
-        symbols_(scratch_.Take<std::int64_t>(api_.num_symbols)),
-        kept_(scratch_.Take<RTorchTensor>(api_.num_inputs + api_.num_outputs)),
-        targets_(scratch_.Take<RTorchTensor>(api_.num_outputs)),
-        results_(scratch_.Take<RTorchTensor>(api_.num_outputs)) {}
+        arguments_(inputs) {}
 
   RTorchCode operator()() {
-    RTorchCode code = Check();
-    if (code == RTORCH_OK) code = MakeContiguous();
-    if (code == RTORCH_OK) code = MakeTargets();
+    RTorchCode code = CheckInputs();
+    if (code == RTORCH_OK) code = CheckOutputs();
+    if (code == RTORCH_OK && !all_canonical_) code = MakeContiguous();
+    if (code == RTORCH_OK && !all_given_) code = MakeTargets();
     if (code != RTORCH_OK) return code;
-    OfferTargets();
     if (api_.stateful == 0) return Compute();
     const std::lock_guard<std::mutex> lock(model_.mutex);
     return Compute();
   }
 
  private:
-  RTorchCode Check() {
+  RTorchCode CheckInputs() {
+    symbols_ = scratch_.Take<std::int64_t>(api_.num_symbols);
     std::fill_n(symbols_, api_.num_symbols, kUnbound);
+    extents_ = scratch_.Take<Extent>(api_.num_inputs);
     for (std::int32_t i = 0; i < api_.num_inputs; ++i) {
-      bool contiguous = true;
-      if (!InputFits(api_.inputs[i], inputs_[i], model_.device, symbols_,
-                     &contiguous)) {
+      Place place;
+      if (!InputFits(api_.inputs[i], inputs_[i], model_.device, symbols_, &place)) {
         return Fail(error_, RTORCH_INVALID_ARGUMENT,
                     WrongInput(api_, inputs_, model_.device));
       }
-      all_contiguous_ &= contiguous;
-    }
-    for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
-      if (outputs_[i].data == nullptr) continue;
-      if (!OutputFits(api_.outputs[i], outputs_[i], model_.device, symbols_)) {
-        return Fail(error_, RTORCH_INVALID_ARGUMENT,
-                    WrongOutput(api_, outputs_, model_.device, symbols_));
-      }
+      all_canonical_ &= place.canonical;
+      extents_[i] = place.extent;
     }
     return RTORCH_OK;
   }
 
+  // Offers the backend the caller's memory.
+  RTorchCode CheckOutputs() {
+    results_.at = scratch_.Take<RTorchTensor>(api_.num_outputs);
+    for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
+      RTorchTensor& result = results_.at[results_.count++];
+      result.deleter = nullptr;
+      if (outputs_[i].data == nullptr) {
+        all_given_ = false;
+        continue;
+      }
+      Place place;
+      if (!OutputFits(api_.outputs[i], outputs_[i], model_.device, symbols_, &place)) {
+        return Fail(error_, RTORCH_INVALID_ARGUMENT,
+                    WrongOutput(api_, outputs_, model_.device, symbols_));
+      }
+      Offer(outputs_[i], place, &result);
+    }
+    return RTORCH_OK;
+  }
+
+  // Lets a result be computed in a target, if that is row-major contiguous and no input
+  // is there.
+  void Offer(const RTorchTensor& target, const Place& place, RTorchTensor* result) {
+    const bool overlaps =
+        std::any_of(extents_, extents_ + api_.num_inputs,
+                    [&](const Extent& input) { return input.Overlaps(place.extent); });
+    any_overlaps_ |= overlaps;
+    if (overlaps || !(place.canonical || IsRowMajor(target))) {
+      *result = RTorchTensor{};
+      return;
+    }
+    *result = target;
+    if (!place.canonical) SetRowMajor(result);
+    result->owner = nullptr;
+    result->deleter = nullptr;
+  }
+
   RTorchCode MakeContiguous() {
-    arguments_ = inputs_;
-    if (all_contiguous_) return RTORCH_OK;
     auto* arguments = scratch_.Take<RTorchTensor>(api_.num_inputs);
     std::copy_n(inputs_, api_.num_inputs, arguments);
     for (std::int32_t i = 0; i < api_.num_inputs; ++i) {
@@ -273,10 +299,12 @@ class Run {
         SetRowMajor(&argument);
         continue;
       }
-      if (!Allocate(nullptr, &argument)) {
+      RTorchTensor& copy = NextKept();
+      copy = argument;
+      if (!Allocate(nullptr, &copy)) {
         return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an input");
       }
-      kept_.at[kept_.count++] = argument;
+      argument = copy;
       const RTorchCode code = Copy(inputs_[i], argument);
       if (code != RTORCH_OK) return code;
     }
@@ -284,15 +312,16 @@ class Run {
     return RTORCH_OK;
   }
 
-  // Where the outputs are to be: the caller's memory, or its allocator's. Without one
-  // the backend allocates, and knows better what.
+  // Where outputs are to be that the caller gave no memory for: in its allocator's.
+  // Without one the backend allocates, and knows better what.
   RTorchCode MakeTargets() {
+    allocated_.at = scratch_.Take<RTorchTensor>(api_.num_outputs);
     for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
-      RTorchTensor& target = targets_.at[targets_.count++];
-      target = outputs_[i].data == nullptr ? RTorchTensor{} : outputs_[i];
-      target.owner = nullptr;
-      target.deleter = nullptr;
-      if (target.data != nullptr || model_.allocator == nullptr ||
+      RTorchTensor& target = allocated_.at[allocated_.count++];
+      target = RTorchTensor{};
+      if (outputs_[i].data != nullptr) continue;
+      results_.at[i] = RTorchTensor{};
+      if (model_.allocator == nullptr ||
           !SizesOf(api_.outputs[i], symbols_, target.sizes)) {
         continue;
       }
@@ -300,29 +329,9 @@ class Run {
       target.rank = api_.outputs[i].rank;
       const RTorchCode code = AllocateOutput(&target);
       if (code != RTORCH_OK) return code;
+      Offer(target, {true, ExtentOf(target)}, &results_.at[i]);
     }
     return RTORCH_OK;
-  }
-
-  // Offers the backend the targets that are contiguous, and where no input lies.
-  void OfferTargets() {
-    for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
-      RTorchTensor& result = results_.at[results_.count++];
-      result = RTorchTensor{};
-      const RTorchTensor& target = targets_.at[i];
-      if (target.data == nullptr) continue;
-      const Extent extent = ExtentOf(target);
-      const bool overlaps = std::any_of(arguments_, arguments_ + api_.num_inputs,
-                                        [&](const RTorchTensor& argument) {
-                                          return ExtentOf(argument).Overlaps(extent);
-                                        });
-      any_overlaps_ |= overlaps;
-      if (overlaps || !IsRowMajor(target)) continue;
-      result = target;
-      SetRowMajor(&result);
-      result.owner = nullptr;
-      result.deleter = nullptr;
-    }
   }
 
   RTorchCode Compute() {
@@ -340,32 +349,37 @@ class Run {
     }
     for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
       if (how[i] == Result::kWritten) continue;
-      code = Deliver(i, how[i] == Result::kOwned);
+      code = outputs_[i].data == nullptr ? Own(i, how[i] == Result::kOwned)
+                                         : Deliver(i, outputs_[i]);
       if (code != RTORCH_OK) return code;
     }
     // Nothing fails from here on: all outputs are set, or none.
-    for (std::int32_t i = 0; i < api_.num_outputs; ++i) {
+    for (std::int32_t i = 0; !all_given_ && i < api_.num_outputs; ++i) {
       if (outputs_[i].data != nullptr) continue;
-      outputs_[i] = std::exchange(targets_.at[i], RTorchTensor{});
+      outputs_[i] = std::exchange(allocated_.at[i], RTorchTensor{});
     }
     return RTORCH_OK;
   }
 
-  // Brings a result to where it is to be.
-  RTorchCode Deliver(std::int32_t i, bool owned) {
+  // Makes a result one that the caller can have.
+  RTorchCode Own(std::int32_t i, bool owned) {
     RTorchTensor& result = results_.at[i];
-    RTorchTensor& target = targets_.at[i];
-    if (target.data == nullptr && owned && model_.allocator == nullptr &&
-        IsRowMajor(result)) {
+    RTorchTensor& target = allocated_.at[i];
+    if (target.data != nullptr) return Deliver(i, target);
+    if (owned && model_.allocator == nullptr && IsRowMajor(result)) {
       SetRowMajor(&result);
       target = std::exchange(result, RTorchTensor{});
       return RTORCH_OK;
     }
-    if (target.data == nullptr) {
-      target = result;
-      const RTorchCode code = AllocateOutput(&target);
-      if (code != RTORCH_OK) return code;
-    } else if (!std::equal(result.sizes, result.sizes + result.rank, target.sizes)) {
+    target = result;
+    const RTorchCode code = AllocateOutput(&target);
+    return code == RTORCH_OK ? Copy(result, target) : code;
+  }
+
+  // Copies a result to where it is to be.
+  RTorchCode Deliver(std::int32_t i, const RTorchTensor& target) {
+    const RTorchTensor& result = results_.at[i];
+    if (!std::equal(result.sizes, result.sizes + result.rank, target.sizes)) {
       return Fail(error_, RTORCH_INVALID_ARGUMENT,
                   WrongSize(api_, api_.outputs[i], target, result));
     }
@@ -374,13 +388,23 @@ class Run {
 
   // Gives a result memory of its own.
   RTorchCode Unshare(RTorchTensor* result) {
+    RTorchTensor& original = NextKept();  // another result may be a view of it
     RTorchTensor copy = *result;
     if (!Allocate(nullptr, &copy)) {
       return Fail(error_, RTORCH_RESOURCE_EXHAUSTED, "out of memory for an output");
     }
-    // Another result may be a view of the original: it is kept until the end.
-    kept_.at[kept_.count++] = std::exchange(*result, copy);
-    return Copy(kept_.at[kept_.count - 1], copy);
+    original = std::exchange(*result, copy);
+    return Copy(original, copy);
+  }
+
+  // A place for a tensor that is freed at the end.
+  RTorchTensor& NextKept() {
+    if (kept_.at == nullptr) {
+      kept_.at = scratch_.Take<RTorchTensor>(api_.num_inputs + api_.num_outputs);
+    }
+    RTorchTensor& kept = kept_.at[kept_.count++];
+    kept.deleter = nullptr;
+    return kept;
   }
 
   RTorchCode AllocateOutput(RTorchTensor* tensor) {
@@ -403,18 +427,20 @@ class Run {
 
   const RTorchModel& model_;
   const RTorchModelApi& api_;
-  const RTorchTensor* inputs_;
-  RTorchTensor* outputs_;
+  const RTorchTensor* const inputs_;
+  RTorchTensor* const outputs_;
   const RTorchRunOptions& options_;
-  RTorchError* error_;
-  bool all_contiguous_ = true;
-  bool any_overlaps_ = false;
-  const RTorchTensor* arguments_ = nullptr;
+  RTorchError* const error_;
+  const RTorchTensor* arguments_;  // the inputs, or copies of them
+  bool all_canonical_ = true;      // inputs
+  bool all_given_ = true;          // outputs
+  bool any_overlaps_ = false;      // of outputs with inputs
   Scratch scratch_;
-  std::int64_t* symbols_;
-  Tensors kept_;     // copies of inputs, and results that there are copies of
-  Tensors targets_;  // one for each output, as far as they are made
-  Tensors results_;  // what the backend made
+  std::int64_t* symbols_ = nullptr;
+  Extent* extents_ = nullptr;  // of the inputs
+  Tensors kept_;               // copies of inputs, and results that there are copies of
+  Tensors allocated_;          // one for each output, if not all are given
+  Tensors results_;            // what the backend made
 };
 
 // The device that options ask for; false and the reason if the model is for another.
@@ -438,11 +464,12 @@ RTorchCode CreateModel(const RTorchModelApi* api, const RTorchCreateOptions* opt
   if (api == nullptr) return Fail(error, RTORCH_INVALID_ARGUMENT, "the table is null");
   try {
     const auto& definition = *static_cast<const Definition*>(api->definition);
-    RTorchCreateOptions complete;
     std::string reason;
-    if (!Complete(options, &complete, &reason)) {
+    if (!AreComplete(options, &reason)) {
       return Fail(error, RTORCH_INVALID_ARGUMENT, *api, reason);
     }
+    RTorchCreateOptions complete{};
+    if (options != nullptr) complete = *options;
     if (complete.threads < 0) {
       return Fail(error, RTORCH_INVALID_ARGUMENT, *api,
                   "threads is " + std::to_string(complete.threads));
@@ -493,24 +520,26 @@ RTorchCode RunModel(const RTorchModel* model, const RTorchTensor* inputs,
                       " outputs, not " + std::to_string(num_inputs) + " and " +
                       std::to_string(num_outputs) + ", nor null arrays");
     }
-    RTorchRunOptions complete;
+    static constexpr RTorchRunOptions kNone{sizeof kNone, 0,       nullptr,
+                                            nullptr,      nullptr, nullptr};
     std::string reason;
-    if (!Complete(options, &complete, &reason)) {
+    if (!AreComplete(options, &reason)) {
       return Fail(error, RTORCH_INVALID_ARGUMENT, api, reason);
     }
-    if (complete.flags != 0) {
+    if (options == nullptr) options = &kNone;
+    if (options->flags != 0) {
       return Fail(error, RTORCH_INVALID_ARGUMENT, api, "the run's flags are not 0");
     }
-    if (complete.tracer != nullptr &&
-        (complete.tracer->struct_size < sizeof(RTorchTracer) ||
-         complete.tracer->begin == nullptr || complete.tracer->end == nullptr)) {
+    if (options->tracer != nullptr &&
+        (options->tracer->struct_size < sizeof(RTorchTracer) ||
+         options->tracer->begin == nullptr || options->tracer->end == nullptr)) {
       return Fail(error, RTORCH_INVALID_ARGUMENT, api, "the tracer is incomplete");
     }
-    if (complete.cancelled != nullptr &&
-        complete.cancelled(complete.cancel_context) != 0) {
+    if (options->cancelled != nullptr &&
+        options->cancelled(options->cancel_context) != 0) {
       return Fail(error, RTORCH_CANCELLED, api, "cancelled before it began");
     }
-    return Run(*model, inputs, outputs, complete, error)();
+    return Run(*model, inputs, outputs, *options, error)();
   } catch (...) {
     return FailWithException(error);
   }
@@ -518,7 +547,7 @@ RTorchCode RunModel(const RTorchModel* model, const RTorchTensor* inputs,
 
 void ReleaseTensor(RTorchTensor* output) {
   if (output == nullptr) return;
-  if (output->deleter != nullptr) output->deleter(output->owner);
+  Free(*output);
   *output = RTorchTensor{};
 }
 

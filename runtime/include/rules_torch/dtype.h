@@ -142,7 +142,26 @@ struct DTypeOf<bool> {
 const char* DTypeName(RTorchDType dtype);
 
 // Bytes of one element; 0 for a value that is none of RTorchDType.
-std::int64_t DTypeSize(RTorchDType dtype);
+constexpr std::int64_t DTypeSize(RTorchDType dtype) {
+  switch (dtype) {
+    case RTORCH_UINT8:
+    case RTORCH_INT8:
+    case RTORCH_BOOL:
+      return 1;
+    case RTORCH_INT16:
+    case RTORCH_FLOAT16:
+    case RTORCH_BFLOAT16:
+      return 2;
+    case RTORCH_INT32:
+    case RTORCH_FLOAT32:
+      return 4;
+    case RTORCH_INT64:
+    case RTORCH_FLOAT64:
+      return 8;
+    default:
+      return 0;
+  }
+}
 
 }  // namespace rules_torch
 
