@@ -32,10 +32,16 @@ struct Loops {
       at[count++] = {layout.sizes[i], layout.strides[i], b_strides[i]};
     }
     if (count == 0) at[count++] = {1, 1, 1};
-    // The second tensor is the one that is written, in the order of its memory.
-    std::stable_sort(at, at + count, [](const Loop& left, const Loop& right) {
-      return std::abs(left.b) > std::abs(right.b);
-    });
+    // The second tensor is the one that is written, in the order of its memory. Each
+    // loop goes behind those before it that are not inside it: std::stable_sort would
+    // take memory.
+    for (std::int32_t i = 1; i < count; ++i) {
+      Loop* const place =
+          std::upper_bound(at, at + i, at[i], [](const Loop& left, const Loop& right) {
+            return std::abs(left.b) > std::abs(right.b);
+          });
+      std::rotate(place, at + i, at + i + 1);
+    }
     std::int32_t last = 0;
     for (std::int32_t i = 1; i < count; ++i) {
       Loop& outer = at[last];
