@@ -1,8 +1,11 @@
 // What a call costs beside the model: checks, and the table behind the seam, over a
-// backend that computes nothing; and copies of inputs that are not row-major.
+// backend that computes nothing; and copies of inputs that are not row-major, in as
+// many threads as OpenMP has.
 //
 // Prints medians of rounds, in ns; the backend's own call is measured in the same
 // rounds.
+#include <omp.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -14,6 +17,8 @@
 #include "rules_torch/model.h"
 #include "rules_torch/tensor.h"
 #include "runtime/internal/backend.h"
+#include "runtime/internal/layout.h"
+#include "runtime/internal/parallel_copy.h"
 
 namespace {
 
@@ -40,7 +45,12 @@ RTorchCode Run(void*, const RunRequest& request, std::string*) {
   request.results[0] = Result::kWritten;
   return RTORCH_OK;
 }
-constexpr Backend kBackend = {&Load, &Drop, &Create, &Drop, &Run, nullptr};
+RTorchCode Copy(std::int32_t, const RTorchTensor& from, const RTorchTensor& to, void*,
+                std::string*) {
+  rules_torch::internal::CopyInThreads(from, to, omp_get_max_threads());
+  return RTORCH_OK;
+}
+constexpr Backend kBackend = {&Load, &Drop, &Create, &Drop, &Run, &Copy};
 
 #if defined(__aarch64__)
 constexpr rules_torch::internal::Variant kVariants[] = {{"aarch64", &kBackend}};
@@ -145,5 +155,18 @@ int main() {
   Report("the same, one of them NHWC: 2x3x224x224 copied",
          Median(50, [&] { ok &= image_model->Run(one_strided, 3, &output, 1).ok(); }),
          "");
+
+  std::vector<float> many(std::size_t{16} * 3 * 224 * 224);
+  std::vector<float> copy(many.size());
+  const RTorchTensor from = TensorView<float, 4>(many.data(), {16, 3, 224, 224},
+                                                 {3 * 224 * 224, 1, 3 * 224, 3})
+                                .abi();
+  const RTorchTensor to = TensorView<float, 4>(copy.data(), {16, 3, 224, 224}).abi();
+  Report("NHWC, 16x3x224x224 copied in one thread",
+         Median(10, [&] { rules_torch::internal::CopyElements(from, to); }), "");
+  char what[64];
+  std::snprintf(what, sizeof what, "NHWC, 16x3x224x224 copied in %d threads",
+                omp_get_max_threads());
+  Report(what, Median(10, [&] { Copy(0, from, to, nullptr, nullptr); }), "");
   return ok ? 0 : 1;
 }

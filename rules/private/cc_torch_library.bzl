@@ -137,7 +137,7 @@ def _link(ctx, codegen):
 # multiply-adds that eager kernels do not have, but no care for traps either.
 # Nor are they optimised together with the program, which may run anywhere.
 _KERNEL_FLAGS = ["-std=c++20", "-fopenmp", "-ffp-contract=off", "-fno-trapping-math", "-fno-lto", "-w"]
-_WRAPPER_FLAGS = ["-std=c++20", "-w"]
+_WRAPPER_FLAGS = ["-std=c++20", "-fopenmp", "-w"]
 
 def _compile(ctx, codegen, *, toolchain, features, runtime):
     """Declares the compilations; returns the public context and the objects."""

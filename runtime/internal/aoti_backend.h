@@ -29,6 +29,7 @@
 #include "runtime/internal/aoti_run.h"
 #include "runtime/internal/backend.h"
 #include "runtime/internal/layout.h"
+#include "runtime/internal/parallel_copy.h"
 
 namespace rules_torch::internal {
 namespace {
@@ -218,7 +219,7 @@ template <typename Model, int kInputs, int kNumbered, const auto& kOutputs,
 class AotiBackend {
  public:
   static constexpr Backend Table() {
-    return {&Load, &Unload, &Create, &Destroy, &Run, nullptr};
+    return {&Load, &Unload, &Create, &Destroy, &Run, kThreads == 1 ? nullptr : &Copy};
   }
 
  private:
@@ -284,6 +285,13 @@ class AotiBackend {
     } catch (...) {
       return Failure(reason);
     }
+  }
+
+  static RTorchCode Copy(std::int32_t threads, const RTorchTensor& from,
+                         const RTorchTensor& to, void*, std::string*) {
+    if (kThreads != 0) threads = kThreads;
+    CopyInThreads(from, to, threads != 0 ? threads : omp_get_max_threads());
+    return RTORCH_OK;
   }
 
   void Run(const RunRequest& request) {

@@ -68,10 +68,12 @@ struct Backend {
   // code, which may be unloaded first. On failure no output has an owner.
   RTorchCode (*run)(void* instance, const RunRequest& request, std::string* reason);
 
-  // Copies elements between tensors of equal dtype and sizes, of which one is not in
-  // host memory, in the order of `stream`. Null for a backend of the host's alone.
-  RTorchCode (*copy)(const RTorchTensor& from, const RTorchTensor& to, void* stream,
-                     std::string* reason);
+  // Copies elements between tensors of equal dtype and sizes: between devices in the
+  // order of `stream`, and many in host memory, in as many threads as a run has.
+  // `threads` is RTorchCreateOptions's. Null for a backend of the host's that has one
+  // thread.
+  RTorchCode (*copy)(std::int32_t threads, const RTorchTensor& from,
+                     const RTorchTensor& to, void* stream, std::string* reason);
 };
 
 // The code of a model for one instruction set.

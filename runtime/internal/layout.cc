@@ -186,6 +186,15 @@ Extent ExtentOf(const RTorchTensor& tensor) {
                   static_cast<std::size_t>(DTypeSize(tensor.dtype)));
 }
 
+RTorchTensor Slice(const RTorchTensor& tensor, std::int32_t dim, std::int64_t begin,
+                   std::int64_t end) {
+  RTorchTensor slice = tensor;
+  slice.data = static_cast<std::uint8_t*>(tensor.data) +
+               begin * tensor.strides[dim] * DTypeSize(tensor.dtype);
+  slice.sizes[dim] = end - begin;
+  return slice;
+}
+
 void CopyElements(const void* from, const Layout& layout, void* to,
                   const std::int64_t* to_strides, std::size_t width) {
   if (NumElements(layout.sizes, layout.rank) == 0) return;

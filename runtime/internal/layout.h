@@ -62,6 +62,10 @@ bool FindExtent(const void* data, const Layout& layout, std::size_t width,
 Extent ExtentOf(const void* data, const Layout& layout, std::size_t width);
 Extent ExtentOf(const RTorchTensor& tensor);
 
+// Of a dimension of a tensor the indices from `begin` up to `end`.
+RTorchTensor Slice(const RTorchTensor& tensor, std::int32_t dim, std::int64_t begin,
+                   std::int64_t end);
+
 // Copies elements of `width` bytes, 1, 2, 4 or 8, from a tensor to one of equal sizes,
 // which has `to_strides`, and does not overlap it. Neither needs to be aligned. Needs
 // no memory.

@@ -415,13 +415,17 @@ class Run {
   }
 
   RTorchCode Copy(const RTorchTensor& from, const RTorchTensor& to) {
-    if (IsHost(model_.device)) {
+    // With fewer bytes, to wake threads costs more than they save.
+    constexpr std::int64_t kMany = std::int64_t{1} << 20;
+    const Backend& backend = *model_.variant->backend;
+    const std::int64_t bytes = NumElements(from) * DTypeSize(from.dtype);
+    if (IsHost(model_.device) && (backend.copy == nullptr || bytes < kMany)) {
       CopyElements(from, to);
       return RTORCH_OK;
     }
     std::string reason;
     const RTorchCode code =
-        model_.variant->backend->copy(from, to, options_.stream, &reason);
+        backend.copy(model_.threads, from, to, options_.stream, &reason);
     return code == RTORCH_OK ? code : Fail(error_, code, api_, reason);
   }
 

@@ -257,3 +257,20 @@ class Indexed(nn.Module):
 def indexed() -> Model:
     """Inputs x float32[4, 3] and four indices int64[1] into its rows."""
     return Model(Indexed(), inputs=(torch.zeros(4, 3), *torch.tensor([[1]] * 4)))
+
+
+class Tilted(nn.Module):
+    """What a large tensor lies like is all that matters."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+
+def tilted() -> Model:
+    """Input and output float32[a, b, c] of any size."""
+    return Model(
+        Tilted(),
+        inputs=(torch.ones(4, 5, 6),),
+        dynamic_shapes={"x": {i: Dim(name, min=1) for i, name in enumerate("abc")}},
+        output_names=["y"],
+    )
