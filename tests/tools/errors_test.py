@@ -314,6 +314,14 @@ EXPECTED = {
             "the name 'class' in output_names is a C++ keyword",
             "another name",
         ),
+        "python_keyword": (
+            "the name 'lambda' in output_names is a Python keyword",
+            "another name",
+        ),
+        "argument": (
+            "the name 'out' in input_names is the name of another argument in Python",
+            "another name",
+        ),
         "macro": (
             "the name 'unix' in input_names is a macro of the compiler's",
             "another name",

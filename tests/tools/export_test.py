@@ -178,6 +178,15 @@ def test_names_that_are_taken_are_mended():
     ]
 
 
+def test_names_that_python_cannot_have_are_mended():
+    def forward(out):
+        return {"from": out + 1, "out": out - 1}
+
+    signature = run(forward, X)[1]
+    assert names(signature.inputs) == ["out_"]
+    assert names(signature.outputs) == ["from_", "out"]
+
+
 def test_names_of_outputs():
     assert names(run(lambda x: x + 1, X)[1].outputs) == ["output"]
     assert names(run(lambda x: (x + 1, [x, x - 1]), X)[1].outputs) == [

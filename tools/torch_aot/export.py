@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import inspect
+import keyword
 import os
 import random
 import re
@@ -35,6 +36,7 @@ from torch_aot.upstream import pytree
 
 # Names are members of structs, and no struct has a member of its own name.
 _TAKEN = {"input": "Inputs InputShapes", "output": "Outputs Buffers OutputShapes"}
+_ARGUMENTS = {"input": "out self", "output": ""}  # that run has in Python
 
 
 def export(
@@ -407,7 +409,7 @@ def _path_name(start: str, path: Iterable[Any]) -> str:
 def _unique_names(
     side: str, names: Sequence[str], given: Sequence[str] | None, where: str
 ) -> list[str]:
-    """Checks the user's names, or mends the derived ones, into C++ identifiers."""
+    """Checks the user's names, or mends the derived ones: both languages have them."""
     if given is not None:
         return _checked_names(side, names, given, where)
     unique: list[str] = []
@@ -448,8 +450,8 @@ def _checked_names(
         else:
             continue
         fail(
-            f"the name {name!r} in {side}_names {problem}; it becomes the name of a member "
-            "of a C++ struct",
+            f"the name {name!r} in {side}_names {problem}; it becomes a name in C++ and "
+            "in Python",
             where=where,
             fix="choose another name, like 'image'",
         )
@@ -457,11 +459,15 @@ def _checked_names(
 
 
 def _reserved(side: str, name: str) -> str:
-    """What C++ has a name for already: "a C++ keyword", or an empty string."""
+    """What has the name already: "a C++ keyword", or an empty string."""
     if name in cpp_names.KEYWORDS.split():
         return "a C++ keyword"
     if name in cpp_names.MACROS.split():
         return "a macro of the compiler's or of C's headers"
+    if keyword.iskeyword(name):
+        return "a Python keyword"
+    if name in _ARGUMENTS[side].split():
+        return "the name of another argument in Python"
     return "the name of that struct" if name in _TAKEN[side].split() else ""
 
 

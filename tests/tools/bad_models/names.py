@@ -1,4 +1,4 @@
-"""Names that C++ cannot have."""
+"""Names that C++ or Python cannot have."""
 
 import torch
 from torch import nn
@@ -29,6 +29,15 @@ def duplicate() -> Model:
 
 def keyword() -> Model:
     return Model(Add(), inputs=PAIR, output_names=["class", "b"])  # error: keyword
+
+
+def python_keyword() -> Model:
+    names = ["lambda", "b"]
+    return Model(Add(), inputs=PAIR, output_names=names)  # error: python_keyword
+
+
+def argument() -> Model:
+    return Model(Add(), inputs=PAIR, input_names=["out", "b"])  # error: argument
 
 
 def macro() -> Model:
