@@ -1,0 +1,11 @@
+"""Compiled PyTorch models in Python: rules_torch's runtime.
+
+`py_torch_library` makes a module of a model; `load` takes the shared library that
+`cc_torch_shared_library` made. Neither this nor a model's module imports torch or numpy,
+and a model's library is loaded with its first instance.
+"""
+
+from rtorch._model import Model, load
+from rtorch._native import Tensor
+
+__all__ = ["Model", "Tensor", "load"]
