@@ -117,6 +117,22 @@ def _codegen(args: argparse.Namespace) -> None:
     _write(_beside(args.out, ".weights.safetensors"), generated.weights.write)
 
 
+def _python(args: argparse.Namespace) -> None:
+    from torch_aot import python_module
+
+    with open(args.manifest, encoding="utf-8") as file:
+        manifest = file.read()
+    module, stub = python_module.render(
+        manifest,
+        label=args.label,
+        class_name=args.class_name,
+        library=args.library,
+        weights=args.weights,
+    )
+    _write(args.out, module)
+    _write(_beside(args.out, ".pyi"), stub)
+
+
 def _reference(args: argparse.Namespace) -> None:
     from torch_aot import reference
 
@@ -354,6 +370,31 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
         type=output,
         metavar="FILE.h",
         help="the header to write; the rest goes beside it",
+    )
+
+    added = stage(
+        "python",
+        _python,
+        "a compiled model's manifest to a Python module",
+        quiet=contextlib.nullcontext,
+    )
+    added.add_argument("manifest", metavar="FILE.json", help="from codegen")
+    added.add_argument("--label", required=True, help="what the module is called")
+    added.add_argument(
+        "--class", default="", dest="class_name", help="the class's name [as in C++]"
+    )
+    added.add_argument(
+        "--library", required=True, help="the shared library, from the module's folder"
+    )
+    added.add_argument(
+        "--weights", default="", help="the weights file, likewise [in the library]"
+    )
+    added.add_argument(
+        "--out",
+        required=True,
+        type=output,
+        metavar="FILE.py",
+        help="to write, and FILE.pyi beside it",
     )
 
     added = stage("reference", _reference, "inputs and eager outputs to test against")
