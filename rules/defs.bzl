@@ -5,6 +5,7 @@ load(
     "@rules_torch//rules:defs.bzl",
     "cc_torch_library",
     "cc_torch_shared_library",
+    "py_torch_library",
     "torch_model",
     "torch_model_test",
 )
@@ -27,6 +28,7 @@ cc_torch_library(
 ```
 
 Any C++ target may depend on `:resnet` and include `"models/resnet.h"`.
+`py_torch_library` makes a Python module of it.
 
 Triton kernels take two as well: `triton_library` names the Python file,
 `cc_triton_library` compiles instantiations of its kernels, which `triton_kernel`
@@ -53,6 +55,7 @@ load(
 load("//rules/private:cc_torch_library.bzl", _cc_torch_library = "cc_torch_library")
 load("//rules/private:cc_torch_shared_library.bzl", _cc_torch_shared_library = "cc_torch_shared_library")
 load("//rules/private:cc_triton_library.bzl", _cc_triton_library = "cc_triton_library")
+load("//rules/private:py_torch_library.bzl", _py_torch_library = "py_torch_library")
 load("//rules/private:torch_model.bzl", _torch_model = "torch_model")
 load("//rules/private:torch_model_test.bzl", _torch_model_test = "torch_model_test")
 load("//rules/private:triton_kernel.bzl", _triton_kernel = "triton_kernel")
@@ -63,6 +66,7 @@ load("//rules/private:triton_tuner.bzl", _triton_tuner = "triton_tuner")
 torch_model = _torch_model
 cc_torch_library = _cc_torch_library
 cc_torch_shared_library = _cc_torch_shared_library
+py_torch_library = _py_torch_library
 torch_model_test = _torch_model_test
 torch_compiler_toolchain = _torch_compiler_toolchain
 torch_runtime_toolchain = _torch_runtime_toolchain
