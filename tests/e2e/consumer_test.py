@@ -25,6 +25,7 @@ class ConsumerTest(unittest.TestCase):
     def test_its_files_are_the_guides(self) -> None:
         for guide, package, names in (
             ("README.md", "shop", ("rank.py", "BUILD.bazel", "main.cc")),
+            ("docs/python.md", "prices", ("linear.py", "BUILD.bazel", "main.py")),
             ("docs/kernels.md", "maths", ("scale.py", "BUILD.bazel", "main.cc")),
             ("docs/setup.md", "", ("WORKSPACE", ".bazelrc", "packages.bzl")),
             ("docs/setup.md", "photos", ("patches.py", "BUILD.bazel")),
@@ -48,6 +49,12 @@ class ConsumerTest(unittest.TestCase):
         self.workspace.build("//shop:main")
         self.workspace.test("//shop:rank_test")
         numbers = self.workspace.run("//shop:main").split()
+        self.assertEqual(2, len(numbers))
+        self.assertNotEqual(float(numbers[0]), float(numbers[1]))
+
+    def test_python_calls_a_model(self) -> None:
+        self.workspace.build("//prices:main")
+        numbers = self.workspace.run("//prices:main").split()
         self.assertEqual(2, len(numbers))
         self.assertNotEqual(float(numbers[0]), float(numbers[1]))
 
