@@ -106,3 +106,27 @@ class Asserted(nn.Module):
 def asserted() -> Model:
     """Input x float32[64]."""
     return Model(Asserted(), (torch.ones(64),))
+
+
+class Placed(nn.Module):
+    """Writes to places that data names, by operators of libtorch."""
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        mask: torch.Tensor,
+        index: torch.Tensor,
+        values: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        return {
+            "masked": x.index_put((mask,), values),
+            "greatest": x.scatter_reduce(0, index, values, "amax"),
+        }
+
+
+def placed() -> Model:
+    """Inputs x float32[4], mask bool[4] with two set, index int64[2], values float32[2]."""
+    mask = torch.tensor([True, False, False, True])
+    return Model(
+        Placed(), (torch.zeros(4), mask, torch.tensor([3, 1]), torch.tensor([5.0, 6.0]))
+    )

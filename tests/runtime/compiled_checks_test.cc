@@ -17,6 +17,7 @@
 #include "tests/runtime/asserted.h"
 #include "tests/runtime/divided.h"
 #include "tests/runtime/looked.h"
+#include "tests/runtime/placed.h"
 #include "tests/runtime/wrapped.h"
 
 // The kernels' OpenMP runtime, which is in the binary: this file starts no threads by
@@ -31,6 +32,7 @@ namespace {
 using checked::Asserted;
 using checked::Divided;
 using checked::Looked;
+using checked::Placed;
 using checked::Wrapped;
 
 using Ints = std::vector<std::int64_t>;
@@ -277,6 +279,33 @@ TEST_P(CompiledIndicesTest, OneAmongManyIsFoundWhereverItIs) {
   }
   // All of them at once: the first failure is enough.
   EXPECT_NE(Error(Ints(4096, 99), {0, 1}), "");
+}
+
+TEST_P(CompiledChecksTest, AnOperatorThatFailsIsNoResult) {
+  const Placed model = Make<Placed>();
+  const std::array<float, 4> x = {1, 2, 3, 4};
+  const std::array<float, 2> values = {5, 6};
+  const auto place = [&](const std::array<bool, 4>& mask, const Ints& index) {
+    return model.Run({{x.data(), {4}},
+                      {mask.data(), {4}},
+                      {index.data(), {2}},
+                      {values.data(), {2}}});
+  };
+  const auto outputs = place({true, false, false, true}, {3, 1});
+  ASSERT_TRUE(outputs.ok()) << outputs.status();
+  EXPECT_EQ(Elements(outputs->masked), (std::vector<float>{5, 2, 3, 6}));
+  EXPECT_EQ(Elements(outputs->greatest), (std::vector<float>{1, 6, 3, 5}));
+
+  const std::string label = "//tests/runtime:placed: ";
+  EXPECT_EQ(place({true, true, false, true}, {3, 1}).status(),
+            Status(RTORCH_INTERNAL,
+                   label + "aoti_torch_index_put_out: shape mismatch: value tensor of "
+                           "shape [2] cannot be broadcast to indexing result of shape "
+                           "[3]"));
+  EXPECT_EQ(place({true, false, false, true}, {4, 1}).status(),
+            Status(RTORCH_INTERNAL,
+                   label + "aoti_torch_cpu_scatter_reduce_two_out: index 4 is out of "
+                           "bounds for dimension 0 with size 4"));
 }
 
 TEST_P(CompiledChecksTest, AnAssertionOfTheModelsIsInItsWords) {

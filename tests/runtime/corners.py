@@ -274,3 +274,23 @@ def tilted() -> Model:
         dynamic_shapes={"x": {i: Dim(name, min=1) for i, name in enumerate("abc")}},
         output_names=["y"],
     )
+
+
+class Named(nn.Module):
+    """Weights whose names C++ has other uses for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("default", "inputs", "step", "buf0"):
+            setattr(self, name, nn.Parameter(torch.randn(16, 16)))
+        self.register_buffer("proxy_executor", torch.zeros(16, 16))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.proxy_executor.add_(x.sum())
+        y = torch.relu(x @ self.step) * self.default
+        return torch.sin(y @ self.inputs + self.buf0) + self.proxy_executor
+
+
+def named() -> Model:
+    """Input x float32[16, 16]."""
+    return Model(Named(), inputs=(torch.randn(16, 16),))

@@ -400,6 +400,51 @@ def test_a_scatter_refuses_indices():
 
 
 @pytest.mark.parametrize(
+    ("function", "shim"),
+    [
+        (
+            lambda x, index, value: x.index_put((index > 0,), value),
+            "aoti_torch_index_put_out",
+        ),
+        (
+            lambda x, index, value: x.scatter_reduce(0, index, value, "amax"),
+            "aoti_torch_cpu_scatter_reduce_two_out",
+        ),
+    ],
+)
+def test_an_operator_that_fails_ends_the_run(function, shim):
+    module, inputs = Called(function), (torch.ones(4), torch.arange(4), torch.ones(4))
+    wrapper, _ = _code(module, inputs, upstream.patched)
+    assert re.search(rf"^ *{shim}\(", wrapper, re.MULTILINE), "torch has repaired it"
+    wrapper, _ = _code(module, inputs, upstream.mended)
+    call = re.search(rf"^ *(\S*\b){shim}\(.*\)(.*)$", wrapper, re.MULTILINE)
+    assert call.groups() == ("AOTI_TORCH_ERROR_CODE_CHECK(", ";")
+
+
+class Named(nn.Module):
+    """Weights with the names of a keyword, an argument, a buffer and a size."""
+
+    def __init__(self):
+        super().__init__()
+        for name in ("default", "stream", "buf0", "s0"):
+            setattr(self, name, nn.Parameter(torch.randn(16)))
+
+    def forward(self, x):
+        return x.sort()[0] * self.default + self.stream + self.buf0 * self.s0
+
+
+def test_weights_have_variables_of_their_own():
+    names = ["default", "stream", "buf0", "s0"]
+    for patched, variables in (
+        (upstream.patched, names),
+        (upstream.mended, [f"weight_{name}" for name in names]),
+    ):
+        wrapper, _ = _code(Named(), (torch.ones(16),), patched)
+        assert re.findall(r"auto& (\w+) = constants_", wrapper) == variables
+        assert re.findall(r'original_fqn = "(\w+)"', wrapper) == names
+
+
+@pytest.mark.parametrize(
     "copied",
     [
         lambda buffer: buffer.clone(),

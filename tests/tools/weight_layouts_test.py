@@ -80,7 +80,7 @@ def test_a_weight_lies_channels_last(generate):
         WEIGHT, "return F.conv2d(x, self.w)", isas=("x86-64-v4", "x86-64-v2")
     )
     assert strides == {"w": "36,1,12,4"}
-    assert given == ["w"]
+    assert given == ["weight_w"]
     expected = torch.arange(144.0).view(4, 4, 3, 3)
     assert torch.equal(weights["w"], expected.permute(0, 2, 3, 1))
 
@@ -180,4 +180,4 @@ def test_what_is_read_otherwise_stays(init, forward, generate):
 def test_a_row_major_weight_is_what_others_want(init, forward, sizes, generate):
     _, strides, given = generate(init, forward, sizes)
     assert strides == {}
-    assert given == ["w"]
+    assert given == ["weight_w"]

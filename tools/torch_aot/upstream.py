@@ -237,8 +237,8 @@ def aot_compile(
 
 def name_of_constant(graph: Any, name: str) -> str:
     """The name in the module's state dict of a constant of a lowered graph."""
-    names = graph.dynamo_flat_name_to_original_fqn
-    return str(names.get(name) or graph.allocated_constant_name.get(name) or name)
+    name = graph.allocated_constant_name.get(name, name)
+    return str(graph.dynamo_flat_name_to_original_fqn.get(name, name))
 
 
 def is_none(output: Any) -> bool:
@@ -845,3 +845,38 @@ for _name in ("maybe_free_symbols", "maybe_free_unbacked_symbols"):
             return original(value)
 
         return symbols
+
+
+for _name in ("_generate_index_put_fallback", "_generate_scatter_fallback"):
+
+    @mend(
+        f"torch._inductor.codegen.cpp_wrapper_cpu:CppWrapperCpu.{_name}",
+        "it ignores that the operator fails: sizes and indices that eager refuses give "
+        "a result",
+    )
+    def _check_what_it_returns(original: Callable[..., Any]) -> Callable[..., Any]:
+        def generate(wrapper: Any, *args: Any) -> None:
+            original(wrapper, *args)
+            lines = wrapper.wrapper_call.get_lines_ref()
+            call = lines[-1].strip().removesuffix(";")
+            lines[-1] = lines[-1].replace(call, f"AOTI_TORCH_ERROR_CODE_CHECK({call})")
+
+        return generate
+
+
+@mend(
+    "torch._inductor.graph:GraphLowering.allocate_non_dup_const_name",
+    "a weight's variable in C++ is called as the weight is, which may be a keyword, or "
+    "what another variable is called",
+)
+def _name_weights_apart(original: Callable[..., Any]) -> Callable[..., Any]:
+    def allocate(graph: Any, name: str | None, data: torch.Tensor) -> str:
+        if name is None:
+            return original(graph, name, data)
+        before = len(graph.constants)
+        variable = original(graph, f"weight_{name}", data)
+        if len(graph.constants) > before:
+            graph.allocated_constant_name[variable] = name
+        return variable
+
+    return allocate
