@@ -35,6 +35,8 @@ FIRST = "x = self.first(x)"
 FUSED = r'x = torch.sin(x); x = x * {"\\n": 2}["\\n"]'
 SECOND = "x = self.second(x)"
 SORT = "order = x.sort(dim=-1)[0]"
+PUT = "x = x.index_put((x > 0,), y)"
+COMPLEX = "return torch.view_as_real(x.to(torch.complex64))"
 COND = "x = torch.cond(x.sum() > 0, lambda x: x + 1, lambda x: x.cos(), (x,))"
 
 
@@ -208,6 +210,31 @@ def test_each_call_is_a_step(generate):
         assert len(calls) >= 6
         for place, call in announced:
             assert re.sub(r"^m_x86_64_v\d_", "", call) == steps[int(place)][0]
+
+
+def test_operators_whose_shims_are_for_any_device_are_steps(generate):
+    files = generate(f"""
+        import torch
+        from torch_aot import Model
+
+        class Net(torch.nn.Module):
+            def forward(self, x, y):
+                {PUT}
+                {COMPLEX}
+
+        def net():
+            return Model(Net(), (torch.ones(4), torch.ones(4)))
+    """)
+    steps = re.findall(
+        r'^ *\{"(\w+)", "(.*)", "(model.py.*)"\}', files["model.cc"].decode(), re.M
+    )
+    assert [step for step in steps if step[0].startswith("aoti")] == [
+        ("aoti_torch_index_put_out", "aten.gt, aten.index_put", f"model.py: {PUT}"),
+        ("aoti_torch_copy_", "aten._to_copy", f"model.py: {COMPLEX}"),
+        ("aoti_torch_cpu_view_as_real", "aten.view_as_real", f"model.py: {COMPLEX}"),
+    ]
+    manifest = json.loads(files["manifest.json"])
+    assert manifest["runtime_operators"] == ["copy_", "view_as_real", "index_put_out"]
 
 
 def test_many_and_long_lines_are_cut():

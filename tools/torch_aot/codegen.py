@@ -187,9 +187,9 @@ def _generate(
                 weights=_weights(graph, source),
                 model_digest=digest,
                 fallback_operators=tuple(
-                    kernel.name.removeprefix(provenance.SHIM)
+                    operator
                     for kernel in called
-                    if kernel.name.startswith(provenance.SHIM)
+                    if (operator := provenance.operator_of_shim(kernel.name))
                 ),
                 num_outputs=len(graph.graph_outputs),
                 outputs=_match(graph, signature),

@@ -22,10 +22,11 @@ from aot_common.paths import shorten_path
 from torch_aot.frames import frames_of_node, operator_of_node
 from torch_aot.upstream import HigherOrderOperator, OpOverload, Patch, look_up
 
-SHIM = "aoti_torch_cpu_"  # starts the names of the operators' shims
-
 _MAX_TEXTS = 3  # lines of the model that a directive has
 _MAX_TEXT = 80  # characters of each
+
+# The shims of operators: most are named for the CPU. The others do what is no operator.
+_SHIM = r"aoti_torch_(?:cpu_(\w+)|(copy_|index_put_out))"
 
 # A line that calls a function which returns nothing, or an error's code.
 _CALL = r"\s*(?:AOTI_TORCH_ERROR_CODE_CHECK\()?(\w+)\(.*\);$"
@@ -180,7 +181,7 @@ class Recorder:
             sections = [Section("", origin(nodes))]
             for line in lines[start - 1 : end - 1]:
                 call = re.match(_CALL, line)
-                if call and (call[1] in called or call[1].startswith(SHIM)):
+                if call and (call[1] in called or operator_of_shim(call[1])):
                     called.setdefault(call[1], []).append(nodes)
                     sections.append(Section(line, sections[0].origin, call[1]))
                 else:
@@ -293,6 +294,12 @@ def _origins(graph: Any) -> Callable[[_Nodes], Origin]:
         return Origin(tuple(dict.fromkeys(operators)), tuple(dict.fromkeys(lines)))
 
     return origin
+
+
+def operator_of_shim(name: str) -> str:
+    """The operator that a function of libtorch's computes, "addmm_out"; "" if none."""
+    shim = re.fullmatch(_SHIM, name)
+    return (shim[1] or shim[2]) if shim else ""
 
 
 def all_nodes(module: torch.fx.GraphModule) -> Iterator[torch.fx.Node]:
