@@ -1,0 +1,98 @@
+// Compiled once for each instruction set, which defines
+//   ISA: its name.
+//   KERNELS: this program's name for its kernels.
+#include "tests/runtime/standalone/kernels.h"
+
+#include <cstdint>
+
+#include "runtime/standalone/kernels/activation.h"
+#include "runtime/standalone/kernels/matmul.h"
+#include "runtime/standalone/kernels/packing.h"
+
+namespace rules_torch::testing {
+namespace {
+
+namespace sa = rules_torch::standalone;
+
+// Calls act(activation).
+template <typename Act>
+void WithActivation(Activate activation, float lowest, float highest, const Act& act) {
+  switch (activation) {
+    case Activate::kNone:
+      return act(sa::Identity{});
+    case Activate::kRelu:
+      return act(sa::Relu{});
+    case Activate::kClamp:
+      return act(sa::Clamp{lowest, highest});
+    case Activate::kHardswish:
+      return act(sa::Hardswish{});
+    case Activate::kSilu:
+      return act(sa::Silu{});
+    case Activate::kGelu:
+      return act(sa::Gelu{});
+    case Activate::kGeluTanh:
+      return act(sa::GeluTanh{});
+  }
+}
+
+// Calls act(epilogue).
+template <typename Act>
+void WithEpilogue(const EpilogueCall& call, const Act& act) {
+  WithActivation(call.activation, call.lowest, call.highest, [&](auto activation) {
+    act(sa::Epilogue<decltype(activation)>{call.bias, call.residual,
+                                           call.residual_batch, call.residual_row,
+                                           call.scale, activation});
+  });
+}
+
+void RunActivation(Activate activation, const float* from, std::int64_t count,
+                   float* to) {
+  WithActivation(activation, -1, 1, [&](auto act) {
+    for (std::int64_t i = 0; i < count; i += sa::kLanes) {
+      const int lanes =
+          static_cast<int>(sa::Least<std::int64_t>(sa::kLanes, count - i));
+      sa::Store(to + i, act(sa::Load(from + i, lanes)), lanes);
+    }
+  });
+}
+
+void RunPack(const float* b, std::int64_t row, std::int64_t column, std::int64_t k,
+             std::int64_t n, float* packed) {
+  sa::Pack({b, row, column}, k, n, packed);
+}
+
+sa::Product ProductOf(const MatmulCall& call) {
+  return {call.batch,
+          call.m,
+          call.n,
+          call.k,
+          {{call.a, call.a_row, call.a_column}, call.a_batch},
+          call.c,
+          call.c_row,
+          call.c_batch,
+          call.threads,
+          call.scratch};
+}
+
+std::int64_t MatmulScratch(const MatmulCall& call) {
+  return call.packed ? sa::ScratchOfPacked(ProductOf(call))
+                     : sa::ScratchOf(ProductOf(call));
+}
+
+void RunMatmul(const MatmulCall& call) {
+  WithEpilogue(call.epilogue, [&](const auto& epilogue) {
+    if (call.packed) {
+      sa::MatmulPacked(ProductOf(call), call.b, call.b_batch, epilogue);
+    } else {
+      sa::Matmul(ProductOf(call), {{call.b, call.b_row, call.b_column}, call.b_batch},
+                 epilogue);
+    }
+  });
+}
+
+}  // namespace
+
+extern const Kernels KERNELS;
+const Kernels KERNELS = {ISA, RunActivation, RunPack, MatmulScratch, RunMatmul};
+
+}  // namespace rules_torch::testing

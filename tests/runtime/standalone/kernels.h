@@ -1,0 +1,58 @@
+// The kernels of runtime/standalone/kernels as tests call them: compiled once for each
+// instruction set, all of them in one program, as a library's variants are.
+#ifndef RULES_TORCH_TESTS_RUNTIME_STANDALONE_KERNELS_H_
+#define RULES_TORCH_TESTS_RUNTIME_STANDALONE_KERNELS_H_
+
+#include <cstdint>
+
+namespace rules_torch::testing {
+
+enum class Activate { kNone, kRelu, kClamp, kHardswish, kSilu, kGelu, kGeluTanh };
+
+inline constexpr Activate kActivations[] = {
+    Activate::kNone, Activate::kRelu, Activate::kClamp,   Activate::kHardswish,
+    Activate::kSilu, Activate::kGelu, Activate::kGeluTanh};
+
+// An Epilogue's arguments, and Clamp's.
+struct EpilogueCall {
+  Activate activation = Activate::kNone;
+  const float* bias = nullptr;
+  const float* residual = nullptr;
+  std::int64_t residual_batch = 0;
+  std::int64_t residual_row = 0;
+  float scale = 1;
+  float lowest = 0;
+  float highest = 0;
+};
+
+// A Product's arguments. B is packed, or in memory.
+struct MatmulCall {
+  std::int64_t batch, m, n, k;
+  const float* a;
+  std::int64_t a_batch, a_row, a_column;
+  const float* b;
+  std::int64_t b_batch, b_row, b_column;
+  bool packed;
+  float* c;
+  std::int64_t c_batch, c_row;
+  int threads;
+  float* scratch;
+  EpilogueCall epilogue;
+};
+
+// One instruction set's. Its source includes no header of the standard library but
+// those of plain types: what it instantiated could become everybody's.
+struct Kernels {
+  const char* isa;
+  // to[i] = activation(from[i]), for `count` of them.
+  void (*activate)(Activate activation, const float* from, std::int64_t count,
+                   float* to);
+  void (*pack)(const float* b, std::int64_t row, std::int64_t column, std::int64_t k,
+               std::int64_t n, float* packed);
+  std::int64_t (*matmul_scratch)(const MatmulCall& call);
+  void (*matmul)(const MatmulCall& call);
+};
+
+}  // namespace rules_torch::testing
+
+#endif  // RULES_TORCH_TESTS_RUNTIME_STANDALONE_KERNELS_H_
