@@ -221,23 +221,29 @@ RULES_TORCH_BINARY(pow)
 #undef RULES_TORCH_BINARY
 }  // namespace libm
 
-// Each lane by itself, in double.
-template <class V, class Function>
-RULES_TORCH_INLINE V PerLane(Function function, V x) {
-  V y;
-  for (int i = 0; i < kLanesOf<V>; ++i) {
-    y[i] = static_cast<Element<V>>(function(static_cast<double>(x[i])));
-  }
-  return y;
+// Before calls of libm, which may be compiled for SSE: its instructions wait for the
+// upper halves of registers. GCC sees to it from -O2 on.
+RULES_TORCH_INLINE void LeaveAvx() {
+#if defined(__AVX__)
+  _mm256_zeroupper();
+#endif
 }
-template <class V, class Function>
-RULES_TORCH_INLINE V PerLane(Function function, V a, V b) {
-  V y;
-  for (int i = 0; i < kLanesOf<V>; ++i) {
-    y[i] = static_cast<Element<V>>(
-        function(static_cast<double>(a[i]), static_cast<double>(b[i])));
-  }
-  return y;
+
+// Each lane by itself, in double.
+template <class V, class Function, class... Vs>
+RULES_TORCH_INLINE V PerLane(Function function, V x, Vs... rest) {
+  struct Lanes {
+    Element<V> lane[kLanesOf<V>];
+  };
+  Lanes result;
+  [&](const Lanes& first, const auto&... others) __attribute__((always_inline)) {
+    LeaveAvx();
+    for (int i = 0; i < kLanesOf<V>; ++i) {
+      result.lane[i] = static_cast<Element<V>>(function(
+          static_cast<double>(first.lane[i]), static_cast<double>(others.lane[i])...));
+    }
+  }(__builtin_bit_cast(Lanes, x), __builtin_bit_cast(Lanes, rest)...);
+  return __builtin_bit_cast(V, result);
 }
 
 // x within [low, high]. NaN stays.
@@ -575,9 +581,8 @@ template <class V, class Function>
 RULES_TORCH_INLINE V Unreduced(Function libm, V x, V y) {
   const Mask<V> reduced = Abs(x) <= kMaxReduced;
   if (__builtin_expect(Any(~reduced), 0)) {
-    for (int i = 0; i < kLanesOf<V>; ++i) {
-      if (!reduced[i]) y[i] = static_cast<float>(libm(static_cast<double>(x[i])));
-    }
+    const V all = PerLane(libm, x);
+    y = reduced ? y : all;
   }
   return y;
 }
@@ -724,15 +729,15 @@ RULES_TORCH_INLINE V Hypot(V a, V b) {
 // The one function that rounding from double would spoil.
 template <class V>
 RULES_TORCH_INLINE V NextAfter(V from, V to) {
-  V y;
+  LeaveAvx();
   for (int i = 0; i < kLanesOf<V>; ++i) {
     if constexpr (kIsDouble<V>) {
-      y[i] = __builtin_nextafter(from[i], to[i]);
+      from[i] = __builtin_nextafter(from[i], to[i]);
     } else {
-      y[i] = __builtin_nextafterf(from[i], to[i]);
+      from[i] = __builtin_nextafterf(from[i], to[i]);
     }
   }
-  return y;
+  return from;
 }
 
 }  // namespace
