@@ -74,15 +74,21 @@ RTORCH_INLINE IntVec Broadcast(std::int32_t x) { return x + IntVec{}; }
 // The first `lanes` (0 to kLanes) from memory, and zeros.
 RTORCH_INLINE Vec Load(const float* from, int lanes) {
   if (lanes == kLanes) return Load(from);
-  Vec v{};
-  for (int i = 0; i < lanes; ++i) v[i] = from[i];
-  return v;
+  float all[kLanes] = {};
+  int i = 0;
+  for (; i + 4 <= lanes; i += 4) __builtin_memcpy(all + i, from + i, 16);
+  for (; i < lanes; ++i) all[i] = from[i];
+  return Load(all);
 }
 
 // The first `lanes` (0 to kLanes) to memory.
 RTORCH_INLINE void Store(float* to, Vec v, int lanes) {
   if (lanes == kLanes) return Store(to, v);
-  for (int i = 0; i < lanes; ++i) to[i] = v[i];
+  float all[kLanes];
+  Store(all, v);
+  int i = 0;
+  for (; i + 4 <= lanes; i += 4) __builtin_memcpy(to + i, all + i, 16);
+  for (; i < lanes; ++i) to[i] = all[i];
 }
 
 // NaN where v is NaN, whatever the limit is.

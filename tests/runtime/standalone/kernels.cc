@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "runtime/standalone/kernels/activation.h"
+#include "runtime/standalone/kernels/convolution.h"
 #include "runtime/standalone/kernels/matmul.h"
 #include "runtime/standalone/kernels/packing.h"
 
@@ -90,9 +91,58 @@ void RunMatmul(const MatmulCall& call) {
   });
 }
 
+sa::Convolution ConvolutionOf(const ConvolutionCall& call) {
+  return {call.batch,
+          call.height,
+          call.width,
+          call.channels,
+          call.out_height,
+          call.out_width,
+          call.out_channels,
+          call.kernel_height,
+          call.kernel_width,
+          call.stride_height,
+          call.stride_width,
+          call.padding_height,
+          call.padding_width,
+          call.dilation_height,
+          call.dilation_width,
+          call.groups,
+          call.x,
+          call.x_batch,
+          call.x_row,
+          call.x_column,
+          call.filters,
+          call.y,
+          call.y_batch,
+          call.y_pixel,
+          call.threads,
+          call.scratch};
+}
+
+std::int64_t FiltersSize(const ConvolutionCall& call) {
+  return sa::FiltersSize(ConvolutionOf(call));
+}
+
+void PackFilters(const ConvolutionCall& call, float* packed) {
+  sa::PackFilters(call.filters, ConvolutionOf(call), packed);
+}
+
+std::int64_t ConvolutionScratch(const ConvolutionCall& call) {
+  return sa::ScratchOf(ConvolutionOf(call));
+}
+
+void RunConvolution(const ConvolutionCall& call) {
+  WithEpilogue(call.epilogue, [&](const auto& epilogue) {
+    sa::Convolve(ConvolutionOf(call), epilogue);
+  });
+}
+
 }  // namespace
 
 extern const Kernels KERNELS;
-const Kernels KERNELS = {ISA, RunActivation, RunPack, MatmulScratch, RunMatmul};
+const Kernels KERNELS = {ISA,           RunActivation,      RunPack,
+                         MatmulScratch, RunMatmul,          FiltersSize,
+                         PackFilters,   ConvolutionScratch, RunConvolution};
 
 }  // namespace rules_torch::testing

@@ -40,6 +40,22 @@ struct MatmulCall {
   EpilogueCall epilogue;
 };
 
+// A Convolution's arguments. The filters are torch's, or packed.
+struct ConvolutionCall {
+  std::int64_t batch, height, width, channels;
+  std::int64_t out_height, out_width, out_channels;
+  std::int64_t kernel_height, kernel_width, stride_height, stride_width;
+  std::int64_t padding_height, padding_width, dilation_height, dilation_width, groups;
+  const float* x;
+  std::int64_t x_batch, x_row, x_column;
+  const float* filters;
+  float* y;
+  std::int64_t y_batch, y_pixel;
+  int threads;
+  float* scratch;
+  EpilogueCall epilogue;
+};
+
 // One instruction set's. Its source includes no header of the standard library but
 // those of plain types: what it instantiated could become everybody's.
 struct Kernels {
@@ -51,6 +67,10 @@ struct Kernels {
                std::int64_t n, float* packed);
   std::int64_t (*matmul_scratch)(const MatmulCall& call);
   void (*matmul)(const MatmulCall& call);
+  std::int64_t (*filters_size)(const ConvolutionCall& call);
+  void (*pack_filters)(const ConvolutionCall& call, float* packed);
+  std::int64_t (*convolution_scratch)(const ConvolutionCall& call);
+  void (*convolve)(const ConvolutionCall& call);
 };
 
 }  // namespace rules_torch::testing

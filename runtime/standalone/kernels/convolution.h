@@ -1,0 +1,555 @@
+// Convolutions of fp32 images, channels last, with what follows them.
+//
+// Shapes: x [batch, height, width, channels], y [batch, out_height, out_width,
+// out_channels], filters of kernel_height x kernel_width; 1-D is height 1. Any size may
+// be 0. Out's sizes are given, so the padding at the end may differ from that at the
+// start: what lies outside of x is 0.
+// Layouts: channels are adjacent, x's other strides are free. y's pixels are evenly
+// apart. Filters are packed by PackFilters, or PackDepthwise where IsDepthwise, at
+// build time and for all instruction sets. Aliasing: y overlaps nothing that is read.
+// Alignment: a float's; `scratch` 64 bytes. Errors: none. Thread-safe; `scratch` is one
+// call's own.
+// Bits depend neither on the number of threads nor on the pixels around. Sums are of
+// fp32, in the order kernel row, kernel column, channel, in blocks of about kDepth.
+// The epilogue (activation.h) gets the image as batch, the pixel as row, the output's
+// channel as column.
+//
+// The method: a direct convolution is the matrix product of the filters and rows that
+// are found by pointers, so an image is not spread out in memory. Outside of the image,
+// pointers are to zeros. Where few channels make short rows, a copy of the image with
+// its padding makes a whole row of the filter adjacent. 1 x 1 is a plain product.
+#ifndef RULES_TORCH_STANDALONE_KERNELS_CONVOLUTION_H_
+#define RULES_TORCH_STANDALONE_KERNELS_CONVOLUTION_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/standalone/kernels/activation.h"
+#include "runtime/standalone/kernels/matmul.h"
+#include "runtime/standalone/kernels/packing.h"
+#include "runtime/standalone/kernels/parallel.h"
+#include "runtime/standalone/kernels/tile.h"
+#include "runtime/standalone/kernels/vector.h"
+
+namespace rules_torch::standalone {
+namespace {
+
+struct Convolution {
+  std::int64_t batch = 1;
+  std::int64_t height = 1;
+  std::int64_t width;
+  std::int64_t channels;  // multiples of groups, as out_channels
+  std::int64_t out_height = 1;
+  std::int64_t out_width;
+  std::int64_t out_channels;
+  std::int64_t kernel_height = 1;
+  std::int64_t kernel_width;
+  std::int64_t stride_height = 1;
+  std::int64_t stride_width = 1;
+  std::int64_t padding_height = 0;  // above
+  std::int64_t padding_width = 0;   // to the left
+  std::int64_t dilation_height = 1;
+  std::int64_t dilation_width = 1;
+  std::int64_t groups = 1;
+  const float* x;
+  std::int64_t x_batch;  // strides, in elements
+  std::int64_t x_row;
+  std::int64_t x_column;
+  const float* filters;
+  float* y;
+  std::int64_t y_batch;
+  std::int64_t y_pixel;
+  int threads = 1;  // at most so many
+  // ScratchOf(convolution) floats, of any content; null for none.
+  float* scratch = nullptr;
+};
+
+// One filter for each channel: other layout, other kernel.
+RTORCH_INLINE bool IsDepthwise(const Convolution& c) {
+  return c.groups > 1 && c.groups == c.channels && c.groups == c.out_channels;
+}
+
+RTORCH_INLINE std::int64_t TapsOf(const Convolution& c) {
+  return c.kernel_height * c.kernel_width;
+}
+
+// The floats of a group's packed filters, and of all.
+RTORCH_INLINE std::int64_t FiltersOfGroup(const Convolution& c) {
+  return PackedSize(TapsOf(c) * (c.channels / c.groups), c.out_channels / c.groups);
+}
+
+RTORCH_INLINE std::int64_t FiltersSize(const Convolution& c) {
+  return IsDepthwise(c) ? TapsOf(c) * c.channels : FiltersOfGroup(c) * c.groups;
+}
+
+// Packs weights as torch has them, [out_channels, channels / groups, kernel_height,
+// kernel_width], into FiltersSize(c) floats: for each group the matrix
+// [taps x channels, out_channels] as packing.h has it, or [taps, channels] where
+// IsDepthwise. Reads c's sizes alone.
+inline void PackFilters(const float* weights, const Convolution& c, float* packed) {
+  const std::int64_t taps = TapsOf(c);
+  if (IsDepthwise(c)) {
+    for (std::int64_t tap = 0; tap < taps; ++tap) {
+      for (std::int64_t i = 0; i < c.channels; ++i) {
+        packed[tap * c.channels + i] = weights[i * taps + tap];
+      }
+    }
+    return;
+  }
+  const std::int64_t in = c.channels / c.groups;
+  const std::int64_t out = c.out_channels / c.groups;
+  for (std::int64_t group = 0; group < c.groups; ++group) {
+    const float* from = weights + group * out * in * taps;
+    for (std::int64_t column = 0; column < RoundUp(out, kPanel); ++column) {
+      float* to = packed + group * FiltersOfGroup(c) +
+                  column / kPanel * kPanel * taps * in + column % kPanel;
+      for (std::int64_t tap = 0; tap < taps; ++tap) {
+        for (std::int64_t i = 0; i < in; ++i) {
+          *to = column < out ? from[(column * in + i) * taps + tap] : 0.0f;
+          to += kPanel;
+        }
+      }
+    }
+  }
+}
+
+// A convolution as the product that it is for one image and one group.
+RTORCH_INLINE Product ProductOf(const Convolution& c) {
+  Product p = {};
+  p.batch = c.batch * c.groups;
+  p.m = c.out_height * c.out_width;
+  p.n = c.out_channels / c.groups;
+  p.k = TapsOf(c) * (c.channels / c.groups);
+  p.threads = c.threads;
+  return p;
+}
+
+// Whether each pixel of y is made of the pixel of x at its place.
+RTORCH_INLINE bool IsPointwise(const Convolution& c) {
+  return c.groups == 1 && TapsOf(c) == 1 && c.stride_height == 1 &&
+         c.stride_width == 1 && c.padding_height == 0 && c.padding_width == 0 &&
+         c.height == c.out_height && c.width == c.out_width &&
+         (c.height == 1 || c.x_row == c.width * c.x_column);
+}
+
+// What the filters reach.
+RTORCH_INLINE std::int64_t ReachOf(std::int64_t out, std::int64_t stride,
+                                   std::int64_t kernel, std::int64_t dilation) {
+  return (out - 1) * stride + (kernel - 1) * dilation + 1;
+}
+
+RTORCH_INLINE std::int64_t PaddedHeightOf(const Convolution& c) {
+  return ReachOf(c.out_height, c.stride_height, c.kernel_height, c.dilation_height);
+}
+
+RTORCH_INLINE std::int64_t PaddedWidthOf(const Convolution& c) {
+  return ReachOf(c.out_width, c.stride_width, c.kernel_width, c.dilation_width);
+}
+
+RTORCH_INLINE bool IsInside(const Convolution& c) {
+  return c.padding_height == 0 && c.padding_width == 0 &&
+         PaddedHeightOf(c) <= c.height && PaddedWidthOf(c) <= c.width;
+}
+
+// Whether rows of filters are adjacent in x.
+RTORCH_INLINE bool HasLongRows(const Convolution& c) {
+  return c.dilation_width == 1 && c.x_column == c.channels / c.groups;
+}
+
+RTORCH_INLINE bool IsEmpty(const Convolution& c) {
+  return c.batch == 0 || c.out_height * c.out_width == 0 || c.out_channels == 0;
+}
+
+// Whether the image is copied first, so that a filter's rows are adjacent: where the
+// rows of pointers would be short, or many.
+RTORCH_INLINE bool CopiesX(const Convolution& c) {
+  if (IsDepthwise(c) || IsPointwise(c) || IsEmpty(c) || c.dilation_width != 1) {
+    return false;
+  }
+  if (c.kernel_width == 1 || (IsInside(c) && HasLongRows(c))) return false;
+  return c.channels / c.groups < 16 || TapsOf(c) > 32;
+}
+
+RTORCH_INLINE std::int64_t CopyOfX(const Convolution& c) {
+  if (!CopiesX(c)) return 0;
+  const std::int64_t channels = c.channels / c.groups;
+  const std::int64_t size = PaddedHeightOf(c) * PaddedWidthOf(c) * channels;
+  return RoundUp(c.batch * c.groups * size, 16);
+}
+
+// The rows of a product whose pointers are in memory at once.
+RTORCH_INLINE std::int64_t PointersOf(const Convolution& c, std::int64_t segments) {
+  const std::int64_t most = 16'384 / Greatest<std::int64_t>(1, segments) / kTileRows;
+  const std::int64_t tiles = Least<std::int64_t>(
+      Greatest<std::int64_t>(1, Least<std::int64_t>(most, 256 / kTileRows)),
+      DivideUp(c.out_height * c.out_width, kTileRows));
+  return tiles * kTileRows;
+}
+
+RTORCH_INLINE int PartsOf(const Convolution& c) {
+  return PartsOf(WorkOf(ProductOf(c)), c.threads);
+}
+
+// Pixels of a depthwise convolution's tile.
+constexpr int kDepthwisePixels = 4;
+
+// The floats of a thread's scratch: pointers, and a depthwise convolution's zeros.
+RTORCH_INLINE std::int64_t TableOf(const Convolution& c) {
+  if (IsPointwise(c) || IsEmpty(c)) return 0;
+  constexpr std::int64_t kFloats = sizeof(const float*) / sizeof(float);
+  const std::int64_t segments = TapsOf(c);  // at most
+  if (IsDepthwise(c)) {
+    return RoundUp(segments * kDepthwisePixels * kFloats, 16) + RoundUp(c.channels, 16);
+  }
+  return RoundUp(PointersOf(c, segments) * segments * kFloats, 16);
+}
+
+// The matrix product that a pointwise convolution is.
+RTORCH_INLINE Product PointwiseOf(const Convolution& c) {
+  return {c.batch,
+          c.out_height * c.out_width,
+          c.out_channels,
+          c.channels,
+          {{c.x, c.x_column, 1}, c.x_batch},
+          c.y,
+          c.y_pixel,
+          c.y_batch,
+          c.threads,
+          c.scratch};
+}
+
+// The floats of scratch that Convolve needs.
+RTORCH_INLINE std::int64_t ScratchOf(const Convolution& c) {
+  if (IsPointwise(c)) return ScratchOfPacked(PointwiseOf(c));
+  return CopyOfX(c) + TableOf(c) * PartsOf(c);
+}
+
+// A row of zeros for what is outside of an image: as long as a block along k.
+alignas(64) constexpr float kZeros[kDepth] = {};
+
+// Rows for the micro-kernel: row i of segment s begins at pointers[s * step + i] +
+// offset, and is `length` floats long; zeros begin where they begin.
+struct Segments {
+  const float* const* pointers;
+  std::int64_t step;
+  std::int64_t count;
+  std::int64_t offset;
+  std::int64_t length;
+};
+
+template <int kRows, int kVectors, typename Epilogue>
+__attribute__((noinline)) void ComputeSegments(const Segments& rows, const Panels& b,
+                                               const Target& to,
+                                               const Epilogue& epilogue,
+                                               std::int64_t tiles) {
+  Target target = to;
+  const float* const* pointers = rows.pointers;
+  for (std::int64_t tile = 0; tile < tiles; ++tile) {
+    Vec sums[kRows][kVectors];
+    Begin(sums, target);
+    Panels panels = b;
+    for (std::int64_t segment = 0; segment < rows.count; ++segment) {
+      const float* row[kRows];
+      RTORCH_UNROLL
+      for (int i = 0; i < kRows; ++i) row[i] = pointers[segment * rows.step + i];
+      if (rows.offset != 0) {
+        for (int i = 0; i < kRows; ++i) row[i] += row[i] == kZeros ? 0 : rows.offset;
+      }
+      Accumulate<true>(
+          sums, [&](int i) RTORCH_INLINE_LAMBDA { return row[i]; }, panels,
+          rows.length);
+      panels.data += rows.length * kPanel;
+    }
+    End(sums, target, epilogue);
+    pointers += kRows;
+    target.c += kRows * target.stride;
+    target.row += kRows;
+  }
+}
+
+// All `rows` of the tile's columns. Returns how many those are.
+template <typename Epilogue>
+std::int64_t ComputeColumns(const Segments& segments, std::int64_t rows,
+                            const Panels& b, const Target& to, const Epilogue& epilogue,
+                            const AnyEpilogue& any) {
+  const auto compute = [&](auto vectors) {
+    constexpr int kVectors = decltype(vectors)::value;
+    const std::int64_t tiles = rows / kTileRows;
+    if (tiles > 0) {
+      if constexpr (Epilogue::kIsShort && kVectors == kTileVectors) {
+        ComputeSegments<kTileRows, kVectors>(segments, b, to, epilogue, tiles);
+      } else {
+        ComputeSegments<kTileRows, kVectors>(segments, b, to, any, tiles);
+      }
+    }
+    const std::int64_t done = tiles * kTileRows;
+    Segments rest = segments;
+    rest.pointers += done;
+    Target target = to;
+    target.c += done * to.stride;
+    target.row += done;
+    WithRows<kTileRows - 1>(static_cast<int>(rows - done), [&](auto constant) {
+      ComputeSegments<decltype(constant)::value, kVectors>(rest, b, target, any, 1);
+    });
+    return static_cast<std::int64_t>(kVectors * kLanes);
+  };
+  if constexpr (kTileVectors > kVectorsOfPanel) {
+    if (to.columns <= kPanel) return compute(Constant<kVectorsOfPanel>{});
+  }
+  return compute(Constant<kTileVectors>{});
+}
+
+// Copies images with their padding, one for each group: [image, group, row, column,
+// channel of the group].
+inline void CopyPadded(const Convolution& c, float* copy) {
+  const std::int64_t channels = c.channels / c.groups;
+  const std::int64_t height = PaddedHeightOf(c);
+  const std::int64_t width = PaddedWidthOf(c);
+  const std::int64_t rows = c.batch * c.groups * height;
+  ForEachPart(PartsOf(c), [&](int part) {
+    const Range range = ShareOf(rows, part, PartsOf(c));
+    for (std::int64_t at = range.begin; at < range.end; ++at) {
+      const std::int64_t image = at / height / c.groups;
+      const std::int64_t group = at / height % c.groups;
+      const std::int64_t y = at % height - c.padding_height;
+      float* to = copy + at * width * channels;
+      // What is inside of x: [from, until).
+      const bool is_row = y >= 0 && y < c.height;
+      const std::int64_t from = Least(is_row ? c.padding_width : width, width);
+      const std::int64_t until = Least(c.padding_width + c.width, width);
+      for (std::int64_t i = 0; i < from * channels; ++i) to[i] = 0;
+      const float* x =
+          c.x + image * c.x_batch + (is_row ? y : 0) * c.x_row + group * channels;
+      if (from < until && c.x_column == channels) {
+        __builtin_memcpy(
+            to + from * channels, x,
+            static_cast<std::size_t>((until - from) * channels) * sizeof(float));
+      } else {
+        for (std::int64_t i = from; i < until; ++i, x += c.x_column) {
+          for (std::int64_t j = 0; j < channels; ++j) to[i * channels + j] = x[j];
+        }
+      }
+      for (std::int64_t i = Greatest(from, until) * channels; i < width * channels;
+           ++i) {
+        to[i] = 0;
+      }
+    }
+  });
+}
+
+// By pointers to rows.
+template <typename Epilogue>
+void ConvolveDirectly(const Convolution& convolution, const Epilogue& epilogue) {
+  Convolution c = convolution;  // of which x may be the copy
+  std::int64_t group_step = c.channels / c.groups;
+  const std::int64_t channels = group_step;
+  if (CopiesX(c)) {
+    CopyPadded(c, c.scratch);
+    c.x = c.scratch;
+    c.height = PaddedHeightOf(c);
+    c.width = PaddedWidthOf(c);
+    c.x_column = channels;
+    c.x_row = c.width * channels;
+    group_step = c.height * c.x_row;
+    c.x_batch = c.groups * group_step;
+    c.padding_height = 0;
+    c.padding_width = 0;
+  }
+  // A segment is what is adjacent: a filter's row, or the channels of a tap.
+  const bool long_rows = IsInside(c) && c.dilation_width == 1 && c.x_column == channels;
+  const std::int64_t kernel_width = long_rows ? 1 : c.kernel_width;
+  const std::int64_t length = long_rows ? c.kernel_width * channels : channels;
+  const std::int64_t count = length == 0 ? 0 : c.kernel_height * kernel_width;
+  // Blocks along k: some segments, or a part of one.
+  const std::int64_t pieces = Greatest<std::int64_t>(1, DivideUp(length, kDepth));
+  const std::int64_t piece = DivideUp(length, pieces);
+  const std::int64_t most_segments =
+      pieces > 1
+          ? 1
+          : Greatest<std::int64_t>(1, kDepth / Greatest<std::int64_t>(1, length));
+  const std::int64_t step = PointersOf(c, TapsOf(c));
+  const Product p = ProductOf(c);
+  const float** tables =
+      reinterpret_cast<const float**>(c.scratch + CopyOfX(convolution));
+  const std::int64_t table_size = TableOf(convolution) *
+                                  static_cast<std::int64_t>(sizeof(float)) /
+                                  static_cast<std::int64_t>(sizeof(const float*));
+  const AnyEpilogue any = Any(epilogue);
+  // Each thread reads all filters, or all of the image.
+  const bool by_rows = p.n * p.k <= c.height * c.width * channels || p.m >= 4 * p.n;
+  ForEachBlock(p, by_rows, [&](int part, const Block& block) {
+    const std::int64_t image = block.batch / c.groups;
+    const std::int64_t group = block.batch % c.groups;
+    const float* x = c.x + image * c.x_batch + group * group_step;
+    const Panels filters = {c.filters + group * FiltersOfGroup(c), kPanel,
+                            kPanel * p.k};
+    const float** table = tables + part * table_size;
+    for (std::int64_t row = block.row_begin; row < block.row_end; row += step) {
+      const std::int64_t rows = Least(step, block.row_end - row);
+      for (std::int64_t i = 0; i < rows; ++i) {
+        const std::int64_t top =
+            (row + i) / c.out_width * c.stride_height - c.padding_height;
+        const std::int64_t left =
+            (row + i) % c.out_width * c.stride_width - c.padding_width;
+        for (std::int64_t s = 0; s < count; ++s) {
+          const std::int64_t at_y = top + s / kernel_width * c.dilation_height;
+          const std::int64_t at_x = left + s % kernel_width * c.dilation_width;
+          const bool inside =
+              at_y >= 0 && at_y < c.height && at_x >= 0 && at_x < c.width;
+          table[s * step + i] =
+              inside ? x + at_y * c.x_row + at_x * c.x_column : kZeros;
+        }
+      }
+      std::int64_t segment = 0;
+      std::int64_t offset = 0;
+      do {  // once where k is 0
+        const std::int64_t segments = Least(most_segments, count - segment);
+        const std::int64_t block_length = Least(piece, length - offset);
+        const std::int64_t from = segment * length + offset;
+        const Segments block_rows = {table + segment * step, step, segments, offset,
+                                     block_length};
+        const bool is_last =
+            segment + segments >= count && offset + block_length >= length;
+        for (std::int64_t column = block.column_begin; column < block.column_end;) {
+          Panels panels = filters;
+          panels.data = ColumnOf(filters, column) + from * kPanel;
+          const std::int64_t channel = group * p.n + column;
+          const Target to = {
+              c.y + image * c.y_batch + row * c.y_pixel + channel,
+              c.y_pixel,
+              block.column_end - column,
+              from == 0,
+              is_last,
+              image,
+              row,
+              channel,
+          };
+          column += ComputeColumns(block_rows, rows, panels, to, epilogue, any);
+        }
+        offset += block_length;
+        if (offset >= length) {
+          offset = 0;
+          segment += segments;
+        }
+      } while (segment < count);
+    }
+  });
+}
+
+// kVectors vectors of the channels of a tile's pixels: pixel i of tap t is at
+// table[t * kDepthwisePixels + i].
+//   channels: The filters' step from tap to tap.
+template <int kVectors, typename Epilogue>
+RTORCH_INLINE void ComputeDepthwise(const float* const* table, std::int64_t taps,
+                                    const float* filters, std::int64_t channels,
+                                    const Target& to, int pixels,
+                                    const Epilogue& epilogue) {
+  Vec sums[kDepthwisePixels][kVectors];
+  Clear(sums);
+  const std::int64_t channel = to.column;
+  const int lanes = static_cast<int>(Least<std::int64_t>(kLanes, channels - channel));
+  for (std::int64_t tap = 0; tap < taps; ++tap) {
+    const float* filter = filters + tap * channels + channel;
+    Vec weights[kVectors];
+    RTORCH_UNROLL
+    for (int j = 0; j < kVectors; ++j) {
+      weights[j] = Load(filter + j * kLanes, kVectors == 1 ? lanes : kLanes);
+    }
+    RTORCH_UNROLL
+    for (int i = 0; i < kDepthwisePixels; ++i) {
+      const float* at = table[tap * kDepthwisePixels + i] + channel;
+      RTORCH_UNROLL
+      for (int j = 0; j < kVectors; ++j) {
+        sums[i][j] +=
+            Load(at + j * kLanes, kVectors == 1 ? lanes : kLanes) * weights[j];
+      }
+    }
+  }
+  if (pixels == kDepthwisePixels) return End(sums, to, epilogue);
+  float tile[kDepthwisePixels * kVectors * kLanes];
+  RTORCH_UNROLL
+  for (int i = 0; i < kDepthwisePixels; ++i) {
+    RTORCH_UNROLL
+    for (int j = 0; j < kVectors; ++j) {
+      Store(tile + (i * kVectors + j) * kLanes, sums[i][j]);
+    }
+  }
+  StoreTile<Epilogue>(&epilogue, tile, pixels, kVectors, to);
+}
+
+// One filter for each channel: a vector is of channels.
+template <typename Epilogue>
+void ConvolveDepthwise(const Convolution& c, const Epilogue& epilogue) {
+  const std::int64_t taps = TapsOf(c);
+  const std::int64_t pixels = c.out_height * c.out_width;
+  const std::int64_t tiles = DivideUp(pixels, kDepthwisePixels);
+  const int parts = PartsOf(c);
+  ForEachPart(parts, [&](int part) {
+    float* zeros = c.scratch + part * TableOf(c);
+    const float** table =
+        reinterpret_cast<const float**>(zeros + RoundUp(c.channels, 16));
+    for (std::int64_t i = 0; i < c.channels; ++i) zeros[i] = 0;
+    const Range range = ShareOf(c.batch * tiles, part, parts);
+    for (std::int64_t at = range.begin; at < range.end; ++at) {
+      const std::int64_t image = at / tiles;
+      const std::int64_t first = at % tiles * kDepthwisePixels;
+      const float* x = c.x + image * c.x_batch;
+      for (int i = 0; i < kDepthwisePixels; ++i) {
+        // The last pixel again where there are fewer.
+        const std::int64_t pixel = Least(first + i, pixels - 1);
+        const std::int64_t top =
+            pixel / c.out_width * c.stride_height - c.padding_height;
+        const std::int64_t left =
+            pixel % c.out_width * c.stride_width - c.padding_width;
+        for (std::int64_t y = 0; y < c.kernel_height; ++y) {
+          for (std::int64_t z = 0; z < c.kernel_width; ++z) {
+            const std::int64_t at_y = top + y * c.dilation_height;
+            const std::int64_t at_x = left + z * c.dilation_width;
+            const bool inside =
+                at_y >= 0 && at_y < c.height && at_x >= 0 && at_x < c.width;
+            table[(y * c.kernel_width + z) * kDepthwisePixels + i] =
+                inside ? x + at_y * c.x_row + at_x * c.x_column : zeros;
+          }
+        }
+      }
+      const int count =
+          static_cast<int>(Least<std::int64_t>(kDepthwisePixels, pixels - first));
+      const auto target = [&](std::int64_t channel) {
+        return Target{c.y + image * c.y_batch + first * c.y_pixel + channel,
+                      c.y_pixel,
+                      c.channels - channel,
+                      true,
+                      true,
+                      image,
+                      first,
+                      channel};
+      };
+      std::int64_t channel = 0;
+      for (; channel + 2 * kLanes <= c.channels; channel += 2 * kLanes) {
+        ComputeDepthwise<2>(table, taps, c.filters, c.channels, target(channel), count,
+                            epilogue);
+      }
+      while (channel < c.channels) {
+        // The last vector may begin before the end of the one before.
+        channel = Greatest<std::int64_t>(0, Least(channel, c.channels - kLanes));
+        ComputeDepthwise<1>(table, taps, c.filters, c.channels, target(channel), count,
+                            epilogue);
+        channel += kLanes;
+      }
+    }
+  });
+}
+
+// y = epilogue(convolution of x with the filters).
+template <typename Epilogue>
+void Convolve(const Convolution& c, const Epilogue& epilogue) {
+  if (IsEmpty(c)) return;
+  if (IsDepthwise(c)) return ConvolveDepthwise(c, epilogue);
+  if (IsPointwise(c)) return MatmulPacked(PointwiseOf(c), c.filters, 0, epilogue);
+  ConvolveDirectly(c, epilogue);
+}
+
+}  // namespace
+}  // namespace rules_torch::standalone
+
+#endif  // RULES_TORCH_STANDALONE_KERNELS_CONVOLUTION_H_
