@@ -1,4 +1,5 @@
 // Convolutions of random shapes against float64.
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <cstddef>
@@ -141,6 +142,24 @@ void Fill(const Kernels& kernels, Random* random, bool padded, Case* drawn) {
       std::align(64, static_cast<std::size_t>(scratch) * sizeof(float), at, space));
 }
 
+void DrawEpilogue(Random* random, Case* drawn) {
+  const ConvolutionCall& call = drawn->call;
+  EpilogueCall& epilogue = drawn->call.epilogue;
+  epilogue.activation = kActivations[random->Below(std::size(kActivations))];
+  epilogue.lowest = -0.5f;
+  epilogue.highest = 2;
+  if (random->Once(2)) {
+    drawn->bias = Numbers(random, call.out_channels);
+    epilogue.bias = drawn->bias.data();
+  }
+  if (random->Once(2)) {
+    epilogue.residual_row = call.out_channels + 1;
+    epilogue.residual_batch = call.out_height * call.out_width * epilogue.residual_row;
+    drawn->residual = Numbers(random, call.batch * epilogue.residual_batch);
+    epilogue.residual = drawn->residual.data();
+  }
+}
+
 Case Draw(const Kernels& kernels, Random* random) {
   Case drawn;
   ConvolutionCall& call = drawn.call;
@@ -152,20 +171,7 @@ Case Draw(const Kernels& kernels, Random* random) {
         random->OneOf({std::numeric_limits<float>::quiet_NaN(),
                        std::numeric_limits<float>::infinity()});
   }
-  EpilogueCall& epilogue = call.epilogue;
-  epilogue.activation = kActivations[random->Below(std::size(kActivations))];
-  epilogue.lowest = -0.5f;
-  epilogue.highest = 2;
-  if (random->Once(2)) {
-    drawn.bias = Numbers(random, call.out_channels);
-    epilogue.bias = drawn.bias.data();
-  }
-  if (random->Once(2)) {
-    epilogue.residual_row = call.out_channels + 1;
-    epilogue.residual_batch = call.out_height * call.out_width * epilogue.residual_row;
-    drawn.residual = Numbers(random, call.batch * epilogue.residual_batch);
-    epilogue.residual = drawn.residual.data();
-  }
+  DrawEpilogue(random, &drawn);
   return drawn;
 }
 
@@ -211,7 +217,17 @@ void CheckPixel(const Case& drawn, std::int64_t image, std::int64_t pixel) {
         epilogue.activation, sum, double{epilogue.lowest}, double{epilogue.highest});
     const auto count = static_cast<double>(in * call.kernel_height * call.kernel_width);
     // No activation here is steeper than 1.5.
-    const double bound = 1.5 * SumBound(count, sizes) + 1e-6 * std::fabs(sum);
+    double bound = 1.5 * SumBound(count, sizes) + 1e-6 * std::fabs(sum);
+    if (call.winograd != 0) {
+      // Each element of a tile has a part in all of its errors; here none is above 1.
+      double weights = 0;
+      for (std::int64_t i = 0; i < in * 9; ++i) {
+        weights += std::fabs(
+            double{drawn.weights[static_cast<std::size_t>(channel * in * 9 + i)]});
+      }
+      bound = 1.5 * std::ldexp(weights, call.winograd == 2 ? -23 : -20) +
+              1e-6 * (sizes + 1);
+    }
     const float got = call.y[image * call.y_batch + pixel * call.y_pixel + channel];
     ASSERT_TRUE(IsNear(got, want, bound))
         << got << " instead of " << want << " at image " << image << ", pixel " << pixel
@@ -219,7 +235,7 @@ void CheckPixel(const Case& drawn, std::int64_t image, std::int64_t pixel) {
         << " x " << call.channels << ", out " << call.out_height << " x "
         << call.out_width << " x " << call.out_channels << ", kernel "
         << call.kernel_height << " x " << call.kernel_width << ", groups "
-        << call.groups;
+        << call.groups << ", Winograd's " << call.winograd;
   }
   for (std::int64_t channel = call.out_channels; channel < call.y_pixel; ++channel) {
     ASSERT_EQ(call.y[image * call.y_batch + pixel * call.y_pixel + channel],
@@ -242,10 +258,41 @@ TEST_P(ConvolutionTest, RandomConvolutionsAreNearFloat64) {
   });
 }
 
+TEST_P(ConvolutionTest, WinogradsAreNearFloat64) {
+  ForEachSeed(120, [&](std::uint64_t seed) {
+    Random random(seed);
+    Case drawn;
+    ConvolutionCall& call = drawn.call;
+    do {
+      DrawShape(&random, &call);
+    } while (call.groups > 1);
+    call.kernel_height = call.kernel_width = 3;
+    call.stride_height = call.stride_width = 1;
+    call.dilation_height = call.dilation_width = 1;
+    call.padding_height = UpTo(&random, 3);
+    call.padding_width = UpTo(&random, 3);
+    call.out_height = std::max<std::int64_t>(
+        0, call.height + 2 * call.padding_height - 2 - UpTo(&random, 1));
+    call.out_width = std::max<std::int64_t>(0, call.width + 2 * call.padding_width - 2);
+    call.winograd = random.OneOf({2, 4});
+    call.threads = 1 + static_cast<int>(random.Below(3));
+    Fill(kernels(), &random, /*padded=*/true, &drawn);
+    DrawEpilogue(&random, &drawn);
+    kernels().convolve(call);
+    for (std::int64_t image = 0; image < call.batch; ++image) {
+      for (std::int64_t pixel = 0; pixel < call.out_height * call.out_width; ++pixel) {
+        CheckPixel(drawn, image, pixel);
+        if (HasFatalFailure()) return;
+      }
+    }
+  });
+}
+
 // Large enough for several threads.
 TEST_P(ConvolutionTest, BitsDoNotDependOnThreads) {
   struct Shape {
     std::int64_t batch, size, channels, out_channels, kernel, groups;
+    int winograd = 0;
   };
   for (const Shape& shape : {
            Shape{1, 30, 3, 40, 7, 1},
@@ -254,6 +301,8 @@ TEST_P(ConvolutionTest, BitsDoNotDependOnThreads) {
            Shape{1, 20, 64, 64, 3, 2},
            Shape{1, 40, 72, 72, 5, 72},
            Shape{1, 20, 100, 100, 1, 1},
+           Shape{2, 30, 70, 50, 3, 1, 2},
+           Shape{1, 7, 130, 200, 3, 1, 4},
        }) {
     std::vector<float> first;
     for (int threads : {1, 2, 3, 7}) {
@@ -269,6 +318,7 @@ TEST_P(ConvolutionTest, BitsDoNotDependOnThreads) {
       call.padding_height = call.padding_width = shape.kernel / 2;
       call.dilation_height = call.dilation_width = 1;
       call.groups = shape.groups;
+      call.winograd = shape.winograd;
       call.threads = threads;
       call.epilogue.scale = 1;
       Fill(kernels(), &random, /*padded=*/false, &drawn);

@@ -9,6 +9,7 @@
 #include "runtime/standalone/kernels/convolution.h"
 #include "runtime/standalone/kernels/matmul.h"
 #include "runtime/standalone/kernels/packing.h"
+#include "runtime/standalone/kernels/winograd.h"
 
 namespace rules_torch::testing {
 namespace {
@@ -121,20 +122,40 @@ sa::Convolution ConvolutionOf(const ConvolutionCall& call) {
 }
 
 std::int64_t FiltersSize(const ConvolutionCall& call) {
-  return sa::FiltersSize(ConvolutionOf(call));
+  const sa::Convolution c = ConvolutionOf(call);
+  return call.winograd == 2   ? sa::WinogradFiltersSize<sa::WinogradTwo>(c)
+         : call.winograd == 4 ? sa::WinogradFiltersSize<sa::WinogradFour>(c)
+                              : sa::FiltersSize(c);
 }
 
 void PackFilters(const ConvolutionCall& call, float* packed) {
-  sa::PackFilters(call.filters, ConvolutionOf(call), packed);
+  const sa::Convolution c = ConvolutionOf(call);
+  if (call.winograd == 2) {
+    sa::PackWinograd<sa::WinogradTwo>(call.filters, c, packed);
+  } else if (call.winograd == 4) {
+    sa::PackWinograd<sa::WinogradFour>(call.filters, c, packed);
+  } else {
+    sa::PackFilters(call.filters, c, packed);
+  }
 }
 
 std::int64_t ConvolutionScratch(const ConvolutionCall& call) {
-  return sa::ScratchOf(ConvolutionOf(call));
+  const sa::Convolution c = ConvolutionOf(call);
+  return call.winograd == 2   ? sa::ScratchOfWinograd<sa::WinogradTwo>(c)
+         : call.winograd == 4 ? sa::ScratchOfWinograd<sa::WinogradFour>(c)
+                              : sa::ScratchOf(c);
 }
 
 void RunConvolution(const ConvolutionCall& call) {
+  const sa::Convolution c = ConvolutionOf(call);
   WithEpilogue(call.epilogue, [&](const auto& epilogue) {
-    sa::Convolve(ConvolutionOf(call), epilogue);
+    if (call.winograd == 2) {
+      sa::ConvolveWinograd<sa::WinogradTwo>(c, epilogue);
+    } else if (call.winograd == 4) {
+      sa::ConvolveWinograd<sa::WinogradFour>(c, epilogue);
+    } else {
+      sa::Convolve(c, epilogue);
+    }
   });
 }
 

@@ -54,6 +54,7 @@ struct ConvolutionCall {
   int threads;
   float* scratch;
   EpilogueCall epilogue;
+  int winograd;  // the tile, 2 or 4; 0: none
 };
 
 // One instruction set's. Its source includes no header of the standard library but
