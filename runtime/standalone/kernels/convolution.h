@@ -436,53 +436,109 @@ void ConvolveDirectly(const Convolution& convolution, const Epilogue& epilogue) 
   });
 }
 
-// kVectors vectors of the channels of a tile's pixels: pixel i of tap t is at
-// table[t * kDepthwisePixels + i].
+// A tile of pixels of one row. Where it does not reach beyond the image, pixel i of tap
+// (y, z) is at x + y * y_step + z * z_step + i * pixel_step; else the pointer to it is
+// table[(y * width + z) * kDepthwisePixels + i].
+struct DepthwiseTile {
+  const float* x;  // null: by the table
+  std::int64_t y_step;
+  std::int64_t z_step;
+  std::int64_t pixel_step;
+  const float* const* table;
+  std::int64_t height;  // of the filters
+  std::int64_t width;
+  int pixels;  // that are there
+};
+
+// sums += the tap's products, of the channels from `channel` on.
+//   row: Maps i to the address of pixel i's channels; it is called for constants.
+template <int kVectors, typename Row>
+RTORCH_INLINE void AddTap(Vec (&sums)[kDepthwisePixels][kVectors], const Row& row,
+                          const float* filter, std::int64_t channel, int lanes) {
+  Vec weights[kVectors];
+  RTORCH_UNROLL
+  for (int j = 0; j < kVectors; ++j) {
+    weights[j] = Load(filter + channel + j * kLanes, kVectors == 1 ? lanes : kLanes);
+  }
+  RTORCH_UNROLL
+  for (int i = 0; i < kDepthwisePixels; ++i) {
+    const float* at = row(i) + channel;
+    RTORCH_UNROLL
+    for (int j = 0; j < kVectors; ++j) {
+      sums[i][j] += Load(at + j * kLanes, kVectors == 1 ? lanes : kLanes) * weights[j];
+    }
+  }
+}
+
+// kVectors vectors of the channels of a tile.
 //   channels: The filters' step from tap to tap.
 template <int kVectors, typename Epilogue>
-RTORCH_INLINE void ComputeDepthwise(const float* const* table, std::int64_t taps,
-                                    const float* filters, std::int64_t channels,
-                                    const Target& to, int pixels,
+RTORCH_INLINE void ComputeDepthwise(const DepthwiseTile& tile, const float* filters,
+                                    std::int64_t channels, const Target& to,
                                     const Epilogue& epilogue) {
   Vec sums[kDepthwisePixels][kVectors];
   Clear(sums);
   const std::int64_t channel = to.column;
   const int lanes = static_cast<int>(Least<std::int64_t>(kLanes, channels - channel));
-  for (std::int64_t tap = 0; tap < taps; ++tap) {
-    const float* filter = filters + tap * channels + channel;
-    Vec weights[kVectors];
-    RTORCH_UNROLL
-    for (int j = 0; j < kVectors; ++j) {
-      weights[j] = Load(filter + j * kLanes, kVectors == 1 ? lanes : kLanes);
-    }
-    RTORCH_UNROLL
-    for (int i = 0; i < kDepthwisePixels; ++i) {
-      const float* at = table[tap * kDepthwisePixels + i] + channel;
-      RTORCH_UNROLL
-      for (int j = 0; j < kVectors; ++j) {
-        sums[i][j] +=
-            Load(at + j * kLanes, kVectors == 1 ? lanes : kLanes) * weights[j];
+  if (tile.x != nullptr) {
+    for (std::int64_t y = 0; y < tile.height; ++y) {
+      const float* x = tile.x + y * tile.y_step;
+      for (std::int64_t z = 0; z < tile.width; ++z) {
+        AddTap(
+            sums, [&](int i) RTORCH_INLINE_LAMBDA { return x + i * tile.pixel_step; },
+            filters, channel, lanes);
+        x += tile.z_step;
+        filters += channels;
       }
     }
+  } else {
+    const float* const* table = tile.table;
+    for (std::int64_t tap = 0; tap < tile.height * tile.width; ++tap) {
+      AddTap(
+          sums, [&](int i) RTORCH_INLINE_LAMBDA { return table[i]; }, filters, channel,
+          lanes);
+      table += kDepthwisePixels;
+      filters += channels;
+    }
   }
-  if (pixels == kDepthwisePixels) return End(sums, to, epilogue);
-  float tile[kDepthwisePixels * kVectors * kLanes];
+  if (tile.pixels == kDepthwisePixels) return End(sums, to, epilogue);
+  float stored[kDepthwisePixels * kVectors * kLanes];
   RTORCH_UNROLL
   for (int i = 0; i < kDepthwisePixels; ++i) {
     RTORCH_UNROLL
     for (int j = 0; j < kVectors; ++j) {
-      Store(tile + (i * kVectors + j) * kLanes, sums[i][j]);
+      Store(stored + (i * kVectors + j) * kLanes, sums[i][j]);
     }
   }
-  StoreTile<Epilogue>(&epilogue, tile, pixels, kVectors, to);
+  StoreTile<Epilogue>(&epilogue, stored, tile.pixels, kVectors, to);
+}
+
+// Fills in a tile's table: zeros where it reaches beyond the image.
+//   left: Of the first pixel's first tap, as `top`.
+inline void FillTable(const Convolution& c, const float* x, std::int64_t top,
+                      std::int64_t left, int pixels, const float* zeros,
+                      const float** table) {
+  for (std::int64_t y = 0; y < c.kernel_height; ++y) {
+    const std::int64_t at_y = top + y * c.dilation_height;
+    const bool is_row = at_y >= 0 && at_y < c.height;
+    for (std::int64_t z = 0; z < c.kernel_width; ++z) {
+      for (int i = 0; i < kDepthwisePixels; ++i) {
+        // The last pixel again where there are fewer.
+        const std::int64_t at_x =
+            left + Least(i, pixels - 1) * c.stride_width + z * c.dilation_width;
+        *table++ = is_row && at_x >= 0 && at_x < c.width
+                       ? x + at_y * c.x_row + at_x * c.x_column
+                       : zeros;
+      }
+    }
+  }
 }
 
 // One filter for each channel: a vector is of channels.
 template <typename Epilogue>
 void ConvolveDepthwise(const Convolution& c, const Epilogue& epilogue) {
-  const std::int64_t taps = TapsOf(c);
-  const std::int64_t pixels = c.out_height * c.out_width;
-  const std::int64_t tiles = DivideUp(pixels, kDepthwisePixels);
+  const std::int64_t across = DivideUp(c.out_width, kDepthwisePixels);
+  const std::int64_t tiles = c.out_height * across;
   const int parts = PartsOf(c);
   ForEachPart(parts, [&](int part) {
     float* zeros = c.scratch + part * TableOf(c);
@@ -492,28 +548,29 @@ void ConvolveDepthwise(const Convolution& c, const Epilogue& epilogue) {
     const Range range = ShareOf(c.batch * tiles, part, parts);
     for (std::int64_t at = range.begin; at < range.end; ++at) {
       const std::int64_t image = at / tiles;
-      const std::int64_t first = at % tiles * kDepthwisePixels;
+      const std::int64_t out_y = at % tiles / across;
+      const std::int64_t out_x = at % across * kDepthwisePixels;
+      const std::int64_t first = out_y * c.out_width + out_x;
       const float* x = c.x + image * c.x_batch;
-      for (int i = 0; i < kDepthwisePixels; ++i) {
-        // The last pixel again where there are fewer.
-        const std::int64_t pixel = Least(first + i, pixels - 1);
-        const std::int64_t top =
-            pixel / c.out_width * c.stride_height - c.padding_height;
-        const std::int64_t left =
-            pixel % c.out_width * c.stride_width - c.padding_width;
-        for (std::int64_t y = 0; y < c.kernel_height; ++y) {
-          for (std::int64_t z = 0; z < c.kernel_width; ++z) {
-            const std::int64_t at_y = top + y * c.dilation_height;
-            const std::int64_t at_x = left + z * c.dilation_width;
-            const bool inside =
-                at_y >= 0 && at_y < c.height && at_x >= 0 && at_x < c.width;
-            table[(y * c.kernel_width + z) * kDepthwisePixels + i] =
-                inside ? x + at_y * c.x_row + at_x * c.x_column : zeros;
-          }
-        }
+      const std::int64_t top = out_y * c.stride_height - c.padding_height;
+      const std::int64_t left = out_x * c.stride_width - c.padding_width;
+      DepthwiseTile tile = {};
+      tile.height = c.kernel_height;
+      tile.width = c.kernel_width;
+      tile.pixels =
+          static_cast<int>(Least<std::int64_t>(kDepthwisePixels, c.out_width - out_x));
+      const std::int64_t bottom = top + (c.kernel_height - 1) * c.dilation_height;
+      const std::int64_t right = left + (kDepthwisePixels - 1) * c.stride_width +
+                                 (c.kernel_width - 1) * c.dilation_width;
+      if (top >= 0 && left >= 0 && bottom < c.height && right < c.width) {
+        tile.x = x + top * c.x_row + left * c.x_column;
+        tile.y_step = c.dilation_height * c.x_row;
+        tile.z_step = c.dilation_width * c.x_column;
+        tile.pixel_step = c.stride_width * c.x_column;
+      } else {
+        FillTable(c, x, top, left, tile.pixels, zeros, table);
+        tile.table = table;
       }
-      const int count =
-          static_cast<int>(Least<std::int64_t>(kDepthwisePixels, pixels - first));
       const auto target = [&](std::int64_t channel) {
         return Target{c.y + image * c.y_batch + first * c.y_pixel + channel,
                       c.y_pixel,
@@ -526,14 +583,12 @@ void ConvolveDepthwise(const Convolution& c, const Epilogue& epilogue) {
       };
       std::int64_t channel = 0;
       for (; channel + 2 * kLanes <= c.channels; channel += 2 * kLanes) {
-        ComputeDepthwise<2>(table, taps, c.filters, c.channels, target(channel), count,
-                            epilogue);
+        ComputeDepthwise<2>(tile, c.filters, c.channels, target(channel), epilogue);
       }
       while (channel < c.channels) {
         // The last vector may begin before the end of the one before.
         channel = Greatest<std::int64_t>(0, Least(channel, c.channels - kLanes));
-        ComputeDepthwise<1>(table, taps, c.filters, c.channels, target(channel), count,
-                            epilogue);
+        ComputeDepthwise<1>(tile, c.filters, c.channels, target(channel), epilogue);
         channel += kLanes;
       }
     }

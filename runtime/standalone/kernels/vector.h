@@ -99,9 +99,7 @@ RTORCH_INLINE Vec AtMost(Vec v, Vec limit) { return limit < v ? limit : v; }
 RTORCH_INLINE float Sum(Vec v) {
   float lanes[kLanes];
   Store(lanes, v);
-  RTORCH_UNROLL
   for (int half = kLanes / 2; half > 0; half /= 2) {
-    RTORCH_UNROLL
     for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
   }
   return lanes[0];

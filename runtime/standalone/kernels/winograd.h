@@ -190,8 +190,9 @@ RTORCH_INLINE std::int64_t ScratchOfWinograd(const Convolution& c) {
 
 // Transforms a tile of an image: place i's vector goes to `to + i * step`.
 template <typename Method>
-RTORCH_INLINE void TransformTile(const Convolution& c, const float* x, std::int64_t top,
-                                 std::int64_t left, float* to, std::int64_t step) {
+__attribute__((noinline)) void TransformTile(const Convolution& c, const float* x,
+                                             std::int64_t top, std::int64_t left,
+                                             float* to, std::int64_t step) {
   constexpr int kReach = Method::kReach;
   const bool inside =
       top >= 0 && left >= 0 && top + kReach <= c.height && left + kReach <= c.width;
