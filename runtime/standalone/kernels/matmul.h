@@ -47,8 +47,8 @@ struct Product {
 // Whether a product over k stores an element of C once, and reads none.
 RTORCH_INLINE constexpr bool KeepsC(std::int64_t k) { return k <= kDepth; }
 
-// A block of A that is copied, so that its rows are adjacent.
-constexpr std::int64_t kBlockFloats = 65'536;
+// A block of A, which stays in the second cache while B goes by.
+constexpr std::int64_t kBlockFloats = kLanes == 16 ? 131'072 : 65'536;
 constexpr std::int64_t kRowPadding = 16;  // against strides of 2^n, which share sets
 
 // How k is cut: into blocks of one size, so that the last one is no splinter.

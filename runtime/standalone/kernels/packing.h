@@ -55,15 +55,6 @@ RTORCH_INLINE void Transpose4x4(const float* from, std::int64_t from_step, float
 
 // Packs one panel: `columns` (1 to 16) of them, from b's first on.
 inline void PackPanel(const Matrix& b, std::int64_t k, int columns, float* panel) {
-  if (columns == kPanel && b.column == 1) {
-    for (std::int64_t i = 0; i < k; ++i) {
-      RTORCH_UNROLL
-      for (int j = 0; j < kPanel; j += kLanes) {
-        Store(panel + i * kPanel + j, Load(b.data + i * b.row + j));
-      }
-    }
-    return;
-  }
   std::int64_t i = 0;
   if (columns == kPanel && b.row == 1) {
     for (; i + 4 <= k; i += 4) {
@@ -110,9 +101,28 @@ inline void CopyRows(const Matrix& a, std::int64_t rows, std::int64_t k, float* 
 
 // Packs b, of [k, n], into PackedSize(k, n) floats.
 inline void Pack(const Matrix& b, std::int64_t k, std::int64_t n, float* packed) {
-  for (std::int64_t j = 0; j < n; j += kPanel) {
-    PackPanel({b.data + j * b.column, b.row, b.column}, k,
-              static_cast<int>(Least(kPanel, n - j)), packed + j * k);
+  std::int64_t column = 0;
+  if (b.column == 1) {
+    // Some panels at a time, as b's rows may be a page apart.
+    constexpr std::int64_t kPanels = 8;
+    for (; column + kPanel <= n;) {
+      const std::int64_t panels = Least(kPanels, (n - column) / kPanel);
+      for (std::int64_t i = 0; i < k; ++i) {
+        const float* from = b.data + i * b.row + column;
+        float* to = packed + column * k + i * kPanel;
+        for (std::int64_t panel = 0; panel < panels; ++panel) {
+          RTORCH_UNROLL
+          for (int j = 0; j < kPanel; j += kLanes) Store(to + j, Load(from + j));
+          from += kPanel;
+          to += kPanel * k;
+        }
+      }
+      column += panels * kPanel;
+    }
+  }
+  for (; column < n; column += kPanel) {
+    PackPanel({b.data + column * b.column, b.row, b.column}, k,
+              static_cast<int>(Least(kPanel, n - column)), packed + column * k);
   }
 }
 
