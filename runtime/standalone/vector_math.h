@@ -7,13 +7,15 @@
 // agree bit for bit; without it (x86-64-v2) the last bit may differ from theirs.
 // Compile with -ffp-contract=off, as models' kernels are, and without -ffast-math.
 //
-// Errors are at most 1.0 ULP for float, for every argument, unless said otherwise. The
-// functions of floats are
-//   - own polynomials in float: Exp, Exp2, Expm1, Log, Log1p, Log2, Log10, Tanh, Erf;
-//   - own polynomials in double, rounded once (0.51 ULP): Sin, Cos, Tan, Pow. Lanes of
-//     Sin, Cos and Tan above kMaxReduced call libm, which reduces exactly;
-//   - libm's function of double for each lane, rounded once: the rest. They are right,
-//     and as slow as a loop.
+// Errors are at most 1.0 ULP for float, but 1.25 for Exp2 and Erf without FMA. In
+// brackets: the largest with FMA, of every float where the function is neither trivial
+// nor periodic. The functions of floats are
+//   - own polynomials in float: Erf (0.99), Exp (0.86), Exp2 (0.96), Expm1 (0.87), Log
+//     (0.67), Log1p (0.67), Log2 (0.75), Log10 (0.68), Tanh (0.78);
+//   - own polynomials in double, rounded once (0.501): Sin, Cos, Tan, Pow. Vectors with
+//     a lane above kMaxReduced call libm for Sin, Cos and Tan, which reduces exactly;
+//   - libm's function of double for each lane, rounded once (0.501): the rest. They are
+//     as slow as a loop.
 // Of doubles, Exp and Log are own polynomials (1.0 ULP), and the rest is libm's
 // function for each lane, with libm's error (glibc's manual lists them: 1 to 4 ULP).
 // NaN, infinities, signed zeros and denormals are as C's Annex F has them.
@@ -316,11 +318,16 @@ RULES_TORCH_INLINE V ExpTail(ExpArgument<V> a) {
   }
 }
 
-// e^x without overflow or denormals: |x| <= 87.
+// high + low, unrounded.
 template <class V>
-RULES_TORCH_INLINE V ExpOfNormal(V x) {
-  const ExpArgument<V> a = ReduceExp(x);
-  return (1 + (a.r + ExpTail(a))) * PowerOf2<V>(a.n);
+struct Sum {
+  V high, low;
+};
+// a + b, exactly, where |a| >= |b| or a is 0.
+template <class V>
+RULES_TORCH_INLINE Sum<V> ExactSum(V a, V b) {
+  const V high = a + b;
+  return {high, b - (high - a)};
 }
 
 template <class V>
@@ -392,30 +399,35 @@ RULES_TORCH_INLINE V LogCorners(V x, V y) {
   return x == 0 ? Splat<V>(-F::kInfinity) : y;
 }
 
-// log(1 + f) - f of -0.294 <= f <= 0.4152, f float: (log(1 + f) - f) / f^2, weight
-// f^2 / log(1 + f).
+// log(1 + f) of -0.294 <= f <= 0.4152, f float, as an unrounded sum: 1.442 times its
+// error, of Log2, must be small.
 template <class V>
-RULES_TORCH_INLINE V LogTail(V f) {
-  const V p = Polynomial(f, -0x1.fffff8p-2f, 0x1.55555p-2f, -0x1.00044p-2f,
-                         0x1.99a486p-3f, -0x1.5422c4p-3f, 0x1.226308p-3f,
-                         -0x1.0f5198p-3f, 0x1.08b55ap-3f, -0x1.38bb6p-4f);
-  return f * f * p;
+RULES_TORCH_INLINE Sum<V> LogNearOne(V f) {
+  const V square = f * f;
+  const V half = 0.5f * square;
+  const V high = f - half;
+  // (log(1 + f) - f + f^2/2) / f^3, weight f^3 / log(1 + f).
+  const V q =
+      Polynomial(f, 0x1.555554p-2f, -0x1.000232p-2f, 0x1.99a06p-3f, -0x1.546f2ap-3f,
+                 0x1.22cf48p-3f, -0x1.0d9a32p-3f, 0x1.05b782p-3f, -0x1.392fcep-4f);
+  const V lost = Fma(ProductError(f, f, square), -0.5f, (f - high) - half);
+  return {high, Fma(square, f * q, lost)};
 }
 
 // k * kHigh + f + low, where k times the short kHigh is exact and 0 or above |f|.
 template <class V>
 RULES_TORCH_INLINE V AddExponent(V k, Element<V> k_high, V f, V low) {
-  const V exponent = k * k_high;
-  const V sum = exponent + f;
-  return sum + ((f - (sum - exponent)) + low);
+  const Sum<V> sum = ExactSum(k * k_high, f);
+  return sum.high + (sum.low + low);
 }
 
 template <class V>
 RULES_TORCH_INLINE V Log(V x) {
   const LogArgument<V> a = ReduceLog(x);
   if constexpr (!kIsDouble<V>) {
-    const V low = Fma(a.k, 0x1.7f7d1cp-20f, LogTail(a.f));
-    return LogCorners(x, AddExponent(a.k, 0x1.62e4p-1f, a.f, low));
+    const Sum<V> log = LogNearOne(a.f);
+    const V low = Fma(a.k, 0x1.7f7d1cp-20f, log.low);
+    return LogCorners(x, AddExponent(a.k, 0x1.62e4p-1f, log.high, low));
   } else {
     // log(1 + f) = 2 atanh(s) = f - s f + s R(s^2), s = f / (2 + f), and s f is
     // f^2/2 - s f^2/2: the large part of the tail has a short error.
@@ -437,10 +449,11 @@ template <class V>
 RULES_TORCH_INLINE V LogToBase(V x, Element<V> factor, Element<V> factor_low,
                                Element<V> k_high, Element<V> k_low) {
   const LogArgument<V> a = ReduceLog(x);
-  const V product = a.f * factor;
-  V low = ProductError(a.f, Splat<V>(factor), product);
-  low = Fma(a.f, factor_low, low);
-  low = Fma(LogTail(a.f), factor, low);
+  const Sum<V> log = LogNearOne(a.f);
+  const V product = log.high * factor;
+  V low = ProductError(log.high, Splat<V>(factor), product);
+  low = Fma(log.high, factor_low, low);
+  low = Fma(log.low, factor, low);
   low = Fma(a.k, k_low, low);
   return LogCorners(x, AddExponent(a.k, k_high, product, low));
 }
@@ -473,9 +486,9 @@ RULES_TORCH_INLINE V Log1p(V x) {
     // What 1 + x lost. Near 1, x itself is f, and nothing is lost.
     const V lost = (x > 1 ? 1 - (u - x) : x - (u - 1)) / u;
     const Mask<V> near = a.k == 0;
-    const V f = near ? x : a.f;
-    const V low = Fma(a.k, 0x1.7f7d1cp-20f, LogTail(f)) + (near ? V{} : lost);
-    const V y = AddExponent(a.k, 0x1.62e4p-1f, f, low);
+    const Sum<V> log = LogNearOne(near ? x : a.f);
+    const V low = Fma(a.k, 0x1.7f7d1cp-20f, log.low) + (near ? V{} : lost);
+    const V y = AddExponent(a.k, 0x1.62e4p-1f, log.high, low);
     // The sum of zeros of both signs has lost x's.
     return LogCorners(u, x == 0 ? x : (x < Format<Element<V>>::kInfinity ? y : x));
   }
@@ -487,13 +500,21 @@ RULES_TORCH_INLINE V Tanh(V x) {
     return PerLane(libm::tanh, x);
   } else {
     const V t = Abs(x);
-    const V large = 1 - 2 / (ExpOfNormal(2 * (t > 10 ? Splat<V>(10) : t)) + 1);
-    // (tanh(t) / t - 1) / t^2 of t <= 1, weight t^2.
+    // 1 - 2 / (e^(2t) + 1), with the denominator unrounded: it is 2^n (1 + r + tail)
+    // + 1.
+    const ExpArgument<V> a = ReduceExp(2 * (t > 10 ? Splat<V>(10) : t));
+    const V power = PowerOf2<V>(a.n);
+    const Sum<V> near = ExactSum(Splat<V>(1), a.r);
+    const Sum<V> whole = ExactSum(power * near.high, Splat<V>(1));
+    const Sum<V> d = ExactSum(whole.high, whole.low + power * (near.low + ExpTail(a)));
+    const V quotient = 2 / d.high;
+    const Sum<V> y = ExactSum(Splat<V>(1), -quotient);
+    const V large = y.high + Fma(quotient * quotient, d.low * 0.5f, y.low);
+    // (tanh(t) / t - 1) / t^2 of t <= 0.605, weight t^2.
     const V t2 = t * t;
-    const V p =
-        Polynomial(t2, -0x1.55553ep-2f, 0x1.110c4p-3f, -0x1.b96b7ap-5f, 0x1.6040b0p-6f,
-                   -0x1.05054ep-7f, 0x1.2f88a4p-9f, -0x1.7c35e6p-12f);
-    return CopySign(t < 1 ? Fma(t * t2, p, t) : large, x);
+    const V p = Polynomial(t2, -0x1.55553cp-2f, 0x1.11096ap-3f, -0x1.b88de4p-5f,
+                           0x1.54625ep-6f, -0x1.8091e6p-8f);
+    return CopySign(t < 0.6f ? Fma(t * t2, p, t) : large, x);
   }
 }
 
@@ -503,11 +524,16 @@ RULES_TORCH_INLINE V Erf(V x) {
     return PerLane(libm::erf, x);
   } else {
     const V t = Abs(x);
-    // -log(erfc(t)) of 0.9 <= t <= 3.95, weight erfc(t). Above, erf rounds to 1.
-    const V log_erfc = Polynomial(t > 3.95f ? Splat<V>(3.95f) : t, 0x1.743c86p-13f,
-                                  0x1.20b432p0f, 0x1.462cb2p-1f, 0x1.aa2312p-4f,
-                                  -0x1.6cfcdap-6f, 0x1.908122p-9f, -0x1.9d850ep-13f);
-    const V large = 1 - ExpOfNormal(-log_erfc);
+    // -log(erfc(t)) - t^2 of 0.9 <= t <= 3.95, weight erfc(t). Above, erf rounds to 1.
+    const V u = t > 3.95f ? Splat<V>(3.95f) : t;
+    const V rest =
+        Polynomial(u, 0x1.743c86p-13f, 0x1.20b432p0f, -0x1.73a69ap-2f, 0x1.aa2312p-4f,
+                   -0x1.6cfcdap-6f, 0x1.908122p-9f, -0x1.9d850ep-13f);
+    const V square = u * u;
+    const Sum<V> log_erfc = ExactSum(square, rest);
+    ExpArgument<V> a = ReduceExp(-log_erfc.high);
+    a.r_low -= log_erfc.low + ProductError(u, u, square);
+    const V large = 1 - (1 + (a.r + ExpTail(a))) * PowerOf2<V>(a.n);
     // erf(t) / t - 1 of t <= 0.93.
     const V p =
         Polynomial(t * t, 0x1.06eba8p-3f, -0x1.812744p-2f, 0x1.ce2e1cp-4f,
