@@ -66,6 +66,10 @@ struct Format<float> {
   static constexpr unsigned kSignBit = 0x80000000u;
   static constexpr unsigned kRootHalf = 0x3f3504f3u;
   static constexpr float kMinNormal = 0x1p-126f;
+  // ln 2 in two parts. The high one is short: its products with exponents are exact.
+  static constexpr float kLn2High = 0x1.62e4p-1f;
+  static constexpr float kLn2Low = 0x1.7f7d1cp-20f;
+  static constexpr float kLog2e = 0x1.715476p0f;
   static constexpr float kInfinity = __builtin_inff();
   static constexpr float kNan = __builtin_nanf("");
 };
@@ -80,6 +84,9 @@ struct Format<double> {
   static constexpr unsigned long long kSignBit = 0x8000000000000000ull;
   static constexpr unsigned long long kRootHalf = 0x3fe6a09e667f3bcdull;
   static constexpr double kMinNormal = 0x1p-1022;
+  static constexpr double kLn2High = 0x1.62e42feep-1;
+  static constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
+  static constexpr double kLog2e = 0x1.71547652b82fep0;
   static constexpr double kInfinity = __builtin_inf();
   static constexpr double kNan = __builtin_nan("");
 };
@@ -290,14 +297,11 @@ struct ExpArgument {
 };
 template <class V>
 RULES_TORCH_INLINE ExpArgument<V> ReduceExp(V x) {
-  constexpr bool kFloat = !kIsDouble<V>;
-  // The high part of ln 2 is short: n times it is exact.
-  constexpr Element<V> kHigh = kFloat ? 0x1.62e4p-1f : 0x1.62e42feep-1;
-  constexpr Element<V> kLow = kFloat ? 0x1.7f7d1cp-20f : 0x1.a39ef35793c76p-33;
-  const Rounded<V> n = RoundProduct(x, kFloat ? 0x1.715476p0f : 0x1.71547652b82fep0);
-  const V high = Fma(n.value, -kHigh, x);
-  const V r = Fma(n.value, -kLow, high);
-  return {n.integer, r, Fma(n.value, -kLow, high - r)};
+  using F = Format<Element<V>>;
+  const Rounded<V> n = RoundProduct(x, F::kLog2e);
+  const V high = Fma(n.value, -F::kLn2High, x);
+  const V r = Fma(n.value, -F::kLn2Low, high);
+  return {n.integer, r, Fma(n.value, -F::kLn2Low, high - r)};
 }
 
 // e^r - 1 - r of |r| <= 0.3475: q of (e^r - 1 - r) / r^2, weight r (float) or r^2.
@@ -426,8 +430,8 @@ RULES_TORCH_INLINE V Log(V x) {
   const LogArgument<V> a = ReduceLog(x);
   if constexpr (!kIsDouble<V>) {
     const Sum<V> log = LogNearOne(a.f);
-    const V low = Fma(a.k, 0x1.7f7d1cp-20f, log.low);
-    return LogCorners(x, AddExponent(a.k, 0x1.62e4p-1f, log.high, low));
+    const V low = Fma(a.k, Format<float>::kLn2Low, log.low);
+    return LogCorners(x, AddExponent(a.k, Format<float>::kLn2High, log.high, low));
   } else {
     // log(1 + f) = 2 atanh(s) = f - s f + s R(s^2), s = f / (2 + f), and s f is
     // f^2/2 - s f^2/2: the large part of the tail has a short error.
@@ -439,8 +443,9 @@ RULES_TORCH_INLINE V Log(V x) {
                                 0x1.7466731d35947p-3, 0x1.399c2bb9712bcp-3,
                                 0x1.2f403c74b1d1ep-3);
     const V half_square = 0.5 * a.f * a.f;
-    const V tail = Fma(a.k, 0x1.a39ef35793c76p-33, s * (half_square + r)) - half_square;
-    return LogCorners(x, AddExponent(a.k, 0x1.62e42feep-1, a.f, tail));
+    const V tail =
+        Fma(a.k, Format<double>::kLn2Low, s * (half_square + r)) - half_square;
+    return LogCorners(x, AddExponent(a.k, Format<double>::kLn2High, a.f, tail));
   }
 }
 
@@ -463,7 +468,7 @@ RULES_TORCH_INLINE V Log2(V x) {
   if constexpr (kIsDouble<V>) {
     return PerLane(libm::log2, x);
   } else {
-    return LogToBase(x, 0x1.715476p0f, 0x1.4ae0cp-26f, 1, 0);
+    return LogToBase(x, Format<float>::kLog2e, 0x1.4ae0cp-26f, 1, 0);
   }
 }
 
@@ -487,8 +492,8 @@ RULES_TORCH_INLINE V Log1p(V x) {
     const V lost = (x > 1 ? 1 - (u - x) : x - (u - 1)) / u;
     const Mask<V> near = a.k == 0;
     const Sum<V> log = LogNearOne(near ? x : a.f);
-    const V low = Fma(a.k, 0x1.7f7d1cp-20f, log.low) + (near ? V{} : lost);
-    const V y = AddExponent(a.k, 0x1.62e4p-1f, log.high, low);
+    const V low = Fma(a.k, Format<float>::kLn2Low, log.low) + (near ? V{} : lost);
+    const V y = AddExponent(a.k, Format<float>::kLn2High, log.high, low);
     // The sum of zeros of both signs has lost x's.
     return LogCorners(u, x == 0 ? x : (x < Format<Element<V>>::kInfinity ? y : x));
   }
