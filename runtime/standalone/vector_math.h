@@ -697,7 +697,9 @@ RULES_TORCH_INLINE V Pow(V x, V y) {
     const Mask<V> odd =
         integer & ((__builtin_convertvector(limited, Mask<V>) & 1) != 0);
     power = odd ? CopySign(power, x) : power;
-    power = ((x < 0) & (x > -F::kInfinity) & ~integer) ? Splat<V>(F::kNan) : power;
+    // Of two NaNs, the compiler may take either: it is always the same here.
+    const Mask<V> nan = ((x < 0) & (x > -F::kInfinity) & ~integer) | (power != power);
+    power = nan ? Splat<V>(F::kNan) : power;
     const Mask<V> one = (x == 1) | (y == 0) | ((x == -1) & (size == F::kInfinity));
     return one ? Splat<V>(1) : power;
   }
