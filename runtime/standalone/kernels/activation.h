@@ -5,13 +5,15 @@
 // instructions: those are applied to a tile while it is in registers, the others in a
 // loop of their own over a tile in the first cache.
 //
-// Errors, in units of the last place of the exact result unless it says so: at most 2
-// in Exp and Tanh; Gelu's and GeluTanh's error is at most 2^-22 * |x|, as the 1 + erf
-// that they hold cancels in fp32. NaN gives NaN; infinities give what eager gives.
-// Numbers below 2^-126 that Exp gives are exact to the last place of such numbers. The
-// methods: Exp, Cody and Waite's reduction by powers of 2, then a polynomial; Erf and
-// Tanh, odd polynomials near 0, and else Exp and a polynomial in 1 / (1 + x / 2). The
-// coefficients were fitted to this form by Lawson's algorithm.
+// Errors, from the exact result, as tests hold them over all magnitudes of floats:
+// Silu's, 4 units of its last place, and 0 where exp(-x) is beyond what a float holds;
+// Gelu's and GeluTanh's, as much and 2^-22 * |x|, as the 1 + erf and 1 + tanh that they
+// hold cancel in fp32, as eager's do; Hardswish's, 2 units and 2^-23 * |x|; the others
+// are exact. NaN gives NaN; infinities give what eager gives.
+//
+// The methods: Exp, Cody and Waite's reduction by powers of 2, then a polynomial; Erf
+// and Tanh, odd polynomials near 0, and else Exp, for Erf with a polynomial in 1 / (1 +
+// x / 2). The coefficients were fitted to these forms by Lawson's algorithm.
 #ifndef RULES_TORCH_STANDALONE_KERNELS_ACTIVATION_H_
 #define RULES_TORCH_STANDALONE_KERNELS_ACTIVATION_H_
 
