@@ -21,12 +21,14 @@ TorchCodegenInfo = provider(
         "id": "string: a C identifier, unique to the target; every symbol with external linkage starts with it.",
         "model": "TorchModelInfo: what it was generated from.",
         "isas": "list of strings: the instruction sets, the one to prefer first.",
+        "runtime": "string: what the code stands on, `libtorch` or `standalone`.",
         "threads": "string: `openmp`, or how many threads a call computes in.",
         "header": "File: the public C++ header.",
         "include": "string: how the header is included, `models/resnet.h`.",
         "table": "File: the C++ source of the model's table, which `rules_torch/abi.h` documents.",
         "wrappers": "dict of strings to Files: by instruction set, the C++ source that runs the graph.",
         "kernels": "dict of strings to Files: by instruction set, the C++ source of its kernels.",
+        "operators": "dict of strings to Files: by instruction set, the C++ source of the runtime's operators; empty for libtorch's.",
         "sources": "list of Files: all C++ sources.",
         "weights": "File: the parameters and buffers, as `.safetensors`, in the kernels' layout.",
         "weights_fingerprint": "File: a digest of the weights, as text.",
@@ -48,6 +50,7 @@ TorchRuntimeInfo = provider(
     fields = {
         "interface": "CcInfo: the public headers, and the code that all models share.",
         "backend": "CcInfo: the headers and libraries behind the seam, for generated code alone.",
+        "standalone": "CcInfo: likewise, for models that carry their own operators; may be None.",
     },
 )
 

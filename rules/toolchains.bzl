@@ -47,6 +47,7 @@ torch_runtime_toolchain(
     name = "my_runtime",
     interface = "@rules_torch//runtime",
     backend = ":my_libtorch",
+    standalone = "@rules_torch//runtime/standalone",
 )
 
 toolchain(
@@ -91,6 +92,7 @@ def _torch_runtime_toolchain_impl(ctx):
     runtime = TorchRuntimeInfo(
         interface = ctx.attr.interface[CcInfo],
         backend = ctx.attr.backend[CcInfo],
+        standalone = ctx.attr.standalone[CcInfo] if ctx.attr.standalone else None,
     )
     return [platform_common.ToolchainInfo(runtime = runtime), runtime]
 
@@ -110,6 +112,10 @@ a `TorchRuntimeInfo`.
         "backend": attr.label(
             doc = "The headers that AOTInductor's code includes, and the libraries that it calls.",
             mandatory = True,
+            providers = [CcInfo],
+        ),
+        "standalone": attr.label(
+            doc = "What takes the place of `backend` in models with `runtime = \"standalone\"`.",
             providers = [CcInfo],
         ),
     },

@@ -50,6 +50,7 @@ _rebuilt = transition(
 
 def _rebuilt_test_impl(ctx):
     test = ctx.attr.test[0]
+    environment = test[RunEnvironmentInfo].environment if RunEnvironmentInfo in test else {}
     run = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(
         run,
@@ -62,7 +63,7 @@ def _rebuilt_test_impl(ctx):
             runfiles = ctx.runfiles().merge(test[DefaultInfo].default_runfiles),
         ),
         RunEnvironmentInfo(
-            environment = test[RunEnvironmentInfo].environment | _BUILDS[ctx.attr.build].env,
+            environment = environment | _BUILDS[ctx.attr.build].env,
         ),
     ]
 

@@ -88,6 +88,7 @@ def _export(args: argparse.Namespace) -> None:
 
 def _codegen(args: argparse.Namespace) -> None:
     from torch_aot import cc, codegen, export
+    from torch_aot.runtimes import RUNTIMES
 
     signature = _read_signature(args.signature)
     target = cc.Target(
@@ -97,6 +98,7 @@ def _codegen(args: argparse.Namespace) -> None:
         lambda: export.load(args.program),
         name=args.id,
         isas=[*dict.fromkeys(args.isa or [_DEFAULT_ISA])],
+        runtime=RUNTIMES[args.runtime],
         threads=args.threads,
         signature=signature,
     )
@@ -106,11 +108,11 @@ def _codegen(args: argparse.Namespace) -> None:
         ".weights.fingerprint": generated.weights.fingerprint,
         ".manifest.json": cc.manifest(target, signature, generated),
     }
+    sources = {"wrapper": cc.wrapper_source, "kernels": cc.kernels_source}
+    if generated.runtime.operators:
+        sources["operators"] = cc.operators_source
     for isa in generated.variants:
-        for kind, render in (
-            ("wrapper", cc.wrapper_source),
-            ("kernels", cc.kernels_source),
-        ):
+        for kind, render in sources.items():
             outputs[f".{isa}.{kind}.cc"] = render(target, signature, generated, isa)
     for suffix, content in outputs.items():
         _write(_beside(args.out, suffix), content)
@@ -350,6 +352,13 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
         choices=isa_lib.ISAS,
         help="instruction set to generate for, the one to prefer first; may be "
         f"repeated [{_DEFAULT_ISA}]",
+    )
+    added.add_argument(
+        "--runtime",
+        default="libtorch",
+        choices=("libtorch", "standalone"),
+        help="what the code stands on: PyTorch's library, or operators that are "
+        "compiled with it [libtorch]",
     )
     added.add_argument(
         "--threads",

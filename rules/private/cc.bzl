@@ -20,7 +20,7 @@ def configure_cc(ctx):
         unsupported_features = ctx.disabled_features,
     )
 
-def archive(ctx, *, toolchain, features, objects, linking_contexts, alwayslink = False):
+def archive(ctx, *, toolchain, features, objects, linking_contexts, linkopts = [], alwayslink = False):
     """Declares a static library; there is no dynamic one.
 
     What is embedded would be in each that links it: one copy of it is to lie in
@@ -32,6 +32,7 @@ def archive(ctx, *, toolchain, features, objects, linking_contexts, alwayslink =
       features: FeatureConfiguration.
       objects: CcCompilationOutputs.
       linking_contexts: list of LinkingContexts; what the library needs.
+      linkopts: list of strings; flags for whatever links the library.
       alwayslink: bool; whether the linker keeps what nothing refers to.
 
     Returns:
@@ -44,6 +45,7 @@ def archive(ctx, *, toolchain, features, objects, linking_contexts, alwayslink =
         feature_configuration = features,
         compilation_outputs = objects,
         linking_contexts = linking_contexts,
+        user_link_flags = linkopts,
         alwayslink = alwayslink,
         disallow_dynamic_library = True,
     )

@@ -19,6 +19,7 @@ load(
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
 load("//rules/private:isa.bzl", "ISAS")
 load("//rules/private:names.bzl", "cpp_class", "cpp_namespace", "label_text", "model_id")
+load("//rules/private:runtime.bzl", "RUNTIMES", "backend_of", "resolve_runtime")
 load("//rules/private:target.bzl", "resolve_isas", "resolve_threads")
 
 # Of the target that generates the code, behind the name of the library.
@@ -32,6 +33,7 @@ def _torch_codegen_impl(ctx):
         find_cc_toolchain(ctx).cpu,
     )
     threads = resolve_threads(ctx.attr.threads or ctx.attr._threads[BuildSettingInfo].value)
+    runtime = resolve_runtime(ctx.attr.runtime or ctx.attr._runtime[BuildSettingInfo].value)
 
     # In a folder of their own: the library has links to them in its package's.
     prefix = "{}/{}".format(ctx.label.name, label.name.rpartition("/")[2])
@@ -46,7 +48,10 @@ def _torch_codegen_impl(ctx):
     manifest = declare(".manifest.json")
     wrappers = {isa: declare(".{}.wrapper.cc".format(isa)) for isa in isas}
     kernels = {isa: declare(".{}.kernels.cc".format(isa)) for isa in isas}
-    sources = [table] + wrappers.values() + kernels.values()
+    operators = {}
+    if RUNTIMES[runtime].has_operators:
+        operators = {isa: declare(".{}.operators.cc".format(isa)) for isa in isas}
+    sources = [table] + wrappers.values() + kernels.values() + operators.values()
     include = "/".join([part for part in [label.package, label.name + ".h"] if part])
     id = model_id(label)
     args = ctx.actions.args()
@@ -57,6 +62,7 @@ def _torch_codegen_impl(ctx):
     args.add(cpp_namespace(label, ctx.attr.namespace), format = "--namespace=%s")
     args.add(include, format = "--include=%s")
     args.add_all(isas, format_each = "--isa=%s")
+    args.add(runtime, format = "--runtime=%s")
     args.add(threads, format = "--threads=%s")
     args.add(ctx.attr.weights, format = "--weights=%s")
     args.add(header, format = "--out=%s")
@@ -76,12 +82,14 @@ def _torch_codegen_impl(ctx):
             id = id,
             model = model,
             isas = isas,
+            runtime = runtime,
             threads = threads,
             header = header,
             include = include,
             table = table,
             wrappers = wrappers,
             kernels = kernels,
+            operators = operators,
             sources = sources,
             weights = weights,
             weights_fingerprint = fingerprint,
@@ -97,9 +105,11 @@ _torch_codegen = rule(
         "class_name": attr.string(),
         "namespace": attr.string(),
         "isas": attr.string_list(),
+        "runtime": attr.string(),
         "threads": attr.string(),
         "weights": attr.string(mandatory = True, values = ["embedded", "file"]),
         "_isas": attr.label(default = "//rules:isas", providers = [BuildSettingInfo]),
+        "_runtime": attr.label(default = "//rules:runtime", providers = [BuildSettingInfo]),
         "_threads": attr.label(default = "//rules:threads", providers = [BuildSettingInfo]),
     } | ANY_BUILD_ATTRS | TOOL_ATTRS,
     cfg = any_build,
@@ -116,17 +126,20 @@ def _link(ctx, codegen):
     table = link(codegen.table)
     wrappers = {isa: link(file) for isa, file in codegen.wrappers.items()}
     kernels = {isa: link(file) for isa, file in codegen.kernels.items()}
+    operators = {isa: link(file) for isa, file in codegen.operators.items()}
     return TorchCodegenInfo(
         id = codegen.id,
         model = codegen.model,
         isas = codegen.isas,
+        runtime = codegen.runtime,
         threads = codegen.threads,
         header = link(codegen.header),
         include = codegen.include,
         table = table,
         wrappers = wrappers,
         kernels = kernels,
-        sources = [table] + wrappers.values() + kernels.values(),
+        operators = operators,
+        sources = [table] + wrappers.values() + kernels.values() + operators.values(),
         weights = link(codegen.weights),
         weights_fingerprint = codegen.weights_fingerprint,
         embeds_weights = codegen.embeds_weights,
@@ -136,14 +149,24 @@ def _link(ctx, codegen):
 # Kernels are compiled to match what PyTorch computes: no contraction into fused
 # multiply-adds that eager kernels do not have, but no care for traps either.
 # Nor are they optimised together with the program, which may run anywhere.
-_KERNEL_FLAGS = ["-std=c++20", "-fopenmp", "-ffp-contract=off", "-fno-trapping-math", "-fno-lto", "-w"]
-_WRAPPER_FLAGS = ["-std=c++20", "-fopenmp", "-w"]
+_KERNEL_FLAGS = ["-std=c++20", "-ffp-contract=off", "-fno-trapping-math", "-fno-lto", "-w"]
+_WRAPPER_FLAGS = ["-std=c++20", "-w"]
 
-def _compile(ctx, codegen, *, toolchain, features, runtime):
+# Products and sums may be contracted: eager's own are those of a library, too.
+_OPERATOR_FLAGS = ["-std=c++20", "-ffp-contract=fast", "-fno-lto"]
+
+_OPENMP = ["-fopenmp"]
+
+def _has_openmp(codegen):
+    """Whether a model's code uses OpenMP. With libtorch it does: libtorch's threads are OpenMP's."""
+    return codegen.runtime == "libtorch" or codegen.threads != "1"
+
+def _compile(ctx, codegen, *, toolchain, features, interface, backend):
     """Declares the compilations; returns the public context and the objects."""
+    openmp = _OPENMP if _has_openmp(codegen) else []
     debug = ctx.var["COMPILATION_MODE"] == "dbg"
-    interface = [runtime.interface.compilation_context]
-    private = interface + [runtime.backend.compilation_context]
+    interface = [interface.compilation_context]
+    private = interface + [backend.compilation_context]
 
     def compile(part, source, flags, contexts):
         _, outputs = cc_common.compile(
@@ -162,7 +185,7 @@ def _compile(ctx, codegen, *, toolchain, features, runtime):
         variants.append(compile(
             isa + ".wrapper",
             codegen.wrappers[isa],
-            _WRAPPER_FLAGS + ([] if debug else ["-O1", "-DNDEBUG"]),
+            _WRAPPER_FLAGS + openmp + ([] if debug else ["-O1", "-DNDEBUG"]),
             private,
         ))
         variants.append(rename_weak_symbols(
@@ -171,11 +194,23 @@ def _compile(ctx, codegen, *, toolchain, features, runtime):
             objects = compile(
                 isa + ".kernels",
                 codegen.kernels[isa],
-                _KERNEL_FLAGS + ISAS[isa]["flags"] + ([] if debug else ["-O3", "-DNDEBUG"]),
+                _KERNEL_FLAGS + openmp + ISAS[isa]["flags"] + ([] if debug else ["-O3", "-DNDEBUG"]),
                 private,
             ),
             suffix = ".{}_{}".format(codegen.id, isa),
         ))
+        if isa in codegen.operators:
+            variants.append(rename_weak_symbols(
+                ctx,
+                toolchain = toolchain,
+                objects = compile(
+                    isa + ".operators",
+                    codegen.operators[isa],
+                    _OPERATOR_FLAGS + openmp + ISAS[isa]["flags"] + ([] if debug else ["-O3", "-DNDEBUG"]),
+                    private,
+                ),
+                suffix = ".{}_{}".format(codegen.id, isa),
+            ))
     objects = variants + [compile("model", codegen.table, [], interface)]
     if codegen.embeds_weights:
         objects.append(embed(
@@ -203,19 +238,23 @@ def _cc_torch_library_impl(ctx):
     runtime = ctx.toolchains[RUNTIME_TOOLCHAIN_TYPE].runtime
     toolchain, features = configure_cc(ctx)
     codegen = _link(ctx, ctx.attr.codegen[TorchCodegenInfo])
+    backend = backend_of(runtime, codegen.runtime)
     context, objects = _compile(
         ctx,
         codegen,
         toolchain = toolchain,
         features = features,
-        runtime = runtime,
+        interface = runtime.interface,
+        backend = backend,
     )
     linking_context, archives = archive(
         ctx,
         toolchain = toolchain,
         features = features,
         objects = objects,
-        linking_contexts = [runtime.interface.linking_context, runtime.backend.linking_context],
+        linking_contexts = [runtime.interface.linking_context, backend.linking_context],
+        # The toolchain's OpenMP; libtorch brings its own.
+        linkopts = _OPENMP if codegen.runtime == "standalone" and _has_openmp(codegen) else [],
     )
     return [
         DefaultInfo(
@@ -249,6 +288,7 @@ def cc_torch_library(
         class_name = "",
         namespace = "",
         isas = [],
+        runtime = "",
         threads = "",
         weights = "embedded",
         **kwargs):
@@ -317,6 +357,12 @@ def cc_torch_library(
       isas: list of strings; instruction sets to generate and compile kernels for, of
         those that the flag `--@rules_torch//rules:isas` takes. Default: that flag, and
         that by default `x86-64-v3`, or `aarch64` on that CPU. Never the build machine's.
+      runtime: string; what the model's code stands on. `libtorch`: PyTorch's own C++
+        library, which has every operator, is linked as a shared library and takes 430 MB.
+        `standalone`: operators that are compiled with the model's kernels; the model needs
+        no library but those of C++ and OpenMP. One that it lacks fails the build, with
+        the model's line. Models of both kinds can be in one program. Default: the flag
+        `--@rules_torch//rules:runtime`, and that by default `libtorch`.
       threads: string; `openmp`: as many threads as `OMP_NUM_THREADS` or the machine that
         runs the model says; `none`: the calling thread alone; or a number, for which
         loops are split alike on machines of any size. Default: the flag
@@ -333,6 +379,7 @@ def cc_torch_library(
         isas = isas,
         model = model,
         namespace = namespace,
+        runtime = runtime,
         threads = threads,
         weights = weights,
         **helper_attributes(kwargs)

@@ -13,6 +13,11 @@ SETTINGS = {
               "machine that has one of them.",
         values = "list of {}".format(", ".join(["`{}`".format(isa) for isa in ISAS])),
     ),
+    "runtime": struct(
+        default = "libtorch",
+        doc = "The runtime of every `cc_torch_library` without `runtime`.",
+        values = "`libtorch` or `standalone`",
+    ),
     "threads": struct(
         default = "openmp",
         doc = "The threads of every `cc_torch_library` without `threads`.",

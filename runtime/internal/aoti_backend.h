@@ -3,8 +3,23 @@
 // Included at the end of each generated model source, and nowhere else. There
 // the namespace torch::aot_inductor has been renamed to one of the model's own,
 // so that nothing in it is shared between models; what is here lies in an
-// unnamed namespace for the same reason. Of libtorch it uses the aoti_torch_*
-// C functions alone, as the generated code does.
+// unnamed namespace for the same reason.
+//
+// It stands over the aoti_torch_* C functions, as the generated code does, and over
+// what the model's runtime says in a header of its own,
+// //runtime/libtorch:aoti_runtime.h or
+// //runtime/standalone:aoti_runtime.h, which is included before AOTInductor's code:
+//
+//   LoadResources(request)       what all instances with the same weights share
+//   RunResources                 what the runs of one instance share
+//   RunScope(LoadResources*, RunResources*, int threads)
+//                                lives while a thread is in a run; threads 0: as before
+//   Explain(exception, reason)   the code and the reason of a failure
+//   Keep(handle, result, wanted, tensor)
+//                                makes a result the caller's, which `tensor` describes:
+//                                sets its owner and deleter, and says if it is shared;
+//                                or copies it to `wanted`, if that has memory, and
+//                                gives that back
 //
 // AOTInductor's own container is left out: it keeps a pool of models to guard a
 // CUDA event, and copies the weights. A CPU model's run_impl touches nothing of
@@ -12,9 +27,11 @@
 #ifndef RULES_TORCH_INTERNAL_AOTI_BACKEND_H_
 #define RULES_TORCH_INTERNAL_AOTI_BACKEND_H_
 
-#include <omp.h>
 #include <pthread.h>
-#include <torch/csrc/stable/c/shim.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -39,68 +56,6 @@ using torch::aot_inductor::ConstantMap;
 using torch::aot_inductor::MaybeOwningAtenTensorHandle;
 using torch::aot_inductor::RAIIAtenTensorHandle;
 
-// Inference only: autograd is off in the calling thread while one of these is
-// alive.
-class NoGrad {
- public:
-  NoGrad() : before_(aoti_torch_grad_mode_is_enabled()) {
-    aoti_torch_grad_mode_set_enabled(false);
-  }
-  ~NoGrad() { aoti_torch_grad_mode_set_enabled(before_); }
-  NoGrad(const NoGrad&) = delete;
-  NoGrad& operator=(const NoGrad&) = delete;
-
- private:
-  bool before_;
-};
-
-// How many threads the calling one computes in, libtorch's operators included,
-// while one of these is alive. 0: as many as before.
-class ThreadCount {
- public:
-  explicit ThreadCount(int threads) {
-    if (threads == 0) return;
-#if TORCH_FEATURE_VERSION >= TORCH_VERSION_2_10_0
-    // The first time that a thread asks libtorch, libtorch sets the number to MKL's.
-    std::uint32_t number = 0;
-    torch_get_num_threads(&number);
-#endif
-    before_ = omp_get_max_threads();
-    omp_set_num_threads(threads);
-  }
-  ~ThreadCount() {
-    if (before_ > 0) omp_set_num_threads(before_);
-  }
-  ThreadCount(const ThreadCount&) = delete;
-  ThreadCount& operator=(const ThreadCount&) = delete;
-
- private:
-  int before_ = 0;
-};
-
-// The text of an exception, without the backtrace that libtorch's have, which names the
-// builder's files. For a failed call of a shim AOTInductor has the call's source text
-// only; libtorch knows why it failed.
-std::string Reason(const std::exception& error) {
-  std::string text = error.what();
-  text.resize(std::min(text.find("\nException raised from "), text.size()));
-  if (text.find(" API call failed at ") == std::string::npos) return text;
-  text.resize(std::min(text.find('('), text.size()));
-#if TORCH_FEATURE_VERSION >= TORCH_VERSION_2_13_0
-  return text + ": " + torch_exception_get_what_without_backtrace();
-#else
-  return text + " failed";
-#endif
-}
-
-// What libtorch and the code that it calls say where there is no memory. Its shims
-// turn every exception into text.
-constexpr const char* kOutOfMemory[] = {
-    "DefaultCPUAllocator: can't allocate memory",
-    "Storage size calculation overflowed",
-    "std::bad_alloc",
-};
-
 // The code and the reason of the exception that is being handled.
 RTorchCode Failure(std::string* reason) {
   try {
@@ -112,24 +67,14 @@ RTorchCode Failure(std::string* reason) {
     *reason = "out of memory";
     return RTORCH_RESOURCE_EXHAUSTED;
   } catch (const std::exception& e) {
-    *reason = Reason(e);
-    for (const char* text : kOutOfMemory) {
-      if (reason->find(text) == std::string::npos) continue;
-      *reason = "out of memory: " + *reason;
-      return RTORCH_RESOURCE_EXHAUSTED;
-    }
+    return Explain(e, reason);
   } catch (...) {
     *reason = "unknown exception";
+    return RTORCH_INTERNAL;
   }
-  return RTORCH_INTERNAL;
 }
 
-// Frees a tensor, as RTorchTensor.deleter. libtorch's own function, which, unlike
-// one of ours, is still there once the model's shared library was unloaded. What it
-// returns is of no use.
-void (*const kDeleteHandle)(void*) =
-    reinterpret_cast<void (*)(void*)>(&aoti_torch_delete_tensor_object);
-
+#ifdef _OPENMP
 // A child of fork() has none of the threads that OpenMP keeps for the forking one, and
 // libgomp would wait for them. So they end before the fork, and both processes start
 // new ones.
@@ -138,6 +83,13 @@ void SurviveFork() {
       pthread_atfork([] { omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);
   if (error != 0) throw std::bad_alloc();  // its only reason
 }
+
+int MaxThreads() { return omp_get_max_threads(); }
+#else
+void SurviveFork() {}
+
+int MaxThreads() { return 1; }
+#endif
 
 AtenTensorHandle HandleOver(void* data, std::int64_t rank, const std::int64_t* sizes,
                             const std::int64_t* strides, std::int64_t offset,
@@ -219,14 +171,19 @@ template <typename Model, int kInputs, int kNumbered, const auto& kOutputs,
 class AotiBackend {
  public:
   static constexpr Backend Table() {
-    return {&Load, &Unload, &Create, &Destroy, &Run, kThreads == 1 ? nullptr : &Copy};
+    Backend table{&Load, &Unload, &Create, &Destroy, &Run, nullptr};
+    if constexpr (kThreads != 1) table.copy = &Copy;
+    return table;
   }
 
  private:
   static constexpr std::size_t kNumOutputs = kOutputs.size();
 
   struct Loaded {
+    explicit Loaded(const LoadRequest& given) : request(given), resources(given) {}
+
     LoadRequest request;
+    LoadResources resources;
     // Instances of a model without state differ in nothing.
     std::unique_ptr<BoundModel<Model>> shared;
   };
@@ -234,9 +191,8 @@ class AotiBackend {
   static RTorchCode Load(const LoadRequest& request, void** loaded,
                          std::string* reason) {
     try {
-      if (kThreads != 1) SurviveFork();
-      auto made = std::make_unique<Loaded>();
-      made->request = request;
+      if constexpr (kThreads != 1) SurviveFork();
+      auto made = std::make_unique<Loaded>(request);
       if (request.api->stateful == 0) {
         made->shared = std::make_unique<BoundModel<Model>>(request, nullptr);
       }
@@ -259,7 +215,8 @@ class AotiBackend {
     try {
       auto made = std::make_unique<AotiBackend>();
       made->threads_ = kThreads != 0 ? kThreads : threads;
-      const Loaded& from = *static_cast<const Loaded*>(loaded);
+      Loaded& from = *static_cast<Loaded*>(loaded);
+      made->loaded_ = &from.resources;
       made->steps_ = from.request.api->steps;
       made->bound_ = from.shared.get();
       if (made->bound_ == nullptr) {
@@ -290,13 +247,12 @@ class AotiBackend {
   static RTorchCode Copy(std::int32_t threads, const RTorchTensor& from,
                          const RTorchTensor& to, void*, std::string*) {
     if (kThreads != 0) threads = kThreads;
-    CopyInThreads(from, to, threads != 0 ? threads : omp_get_max_threads());
+    CopyInThreads(from, to, threads != 0 ? threads : MaxThreads());
     return RTORCH_OK;
   }
 
   void Run(const RunRequest& request) {
-    const NoGrad no_grad;
-    const ThreadCount threads(threads_);
+    const RunScope scope(loaded_, &resources_, threads_);
     std::array<RAIIAtenTensorHandle, kInputs> arguments;
     for (int i = 0; i < kInputs; ++i) {
       const RTorchTensor& input = request.inputs[i];
@@ -338,11 +294,22 @@ class AotiBackend {
                            : shared                                  ? Result::kShared
                                                                      : Result::kOwned;
     }
-    for (std::size_t i = 0; i < kNumOutputs; ++i) {
-      if (request.results[i] == Result::kWritten) continue;
-      request.outputs[i] = results[i];
-      request.outputs[i].owner = handles[i].release();
-      request.outputs[i].deleter = kDeleteHandle;
+    std::size_t i = 0;
+    try {
+      for (; i < kNumOutputs; ++i) {
+        if (request.results[i] == Result::kWritten) continue;
+        const bool is_free = !overlaps_one(extents, kNumOutputs, given[i]);
+        const RTorchTensor wanted = is_free ? request.outputs[i] : RTorchTensor{};
+        request.outputs[i] = results[i];
+        request.results[i] = Keep(std::move(handles[i]), request.results[i], wanted,
+                                  &request.outputs[i]);
+      }
+    } catch (...) {
+      while (i-- > 0) {
+        if (request.results[i] == Result::kWritten) continue;
+        request.outputs[i].deleter(std::exchange(request.outputs[i].owner, nullptr));
+      }
+      throw;
     }
   }
 
@@ -398,6 +365,8 @@ class AotiBackend {
 
   int threads_ = 0;
   const RTorchStep* steps_ = nullptr;
+  LoadResources* loaded_ = nullptr;
+  RunResources resources_;
   BoundModel<Model>* bound_ = nullptr;
   std::unique_ptr<BoundModel<Model>> own_;
 };

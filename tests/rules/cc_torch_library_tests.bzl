@@ -9,6 +9,7 @@ load(
     "CPP_EXTENSIONS",
     "FULL_TRACE",
     "ISAS",
+    "RUNTIME",
     "THREADS",
     "action_of",
     "actions_of",
@@ -27,6 +28,7 @@ load(
 _TABLE = "library.model.cc"
 _WRAPPER = "library.x86-64-v3.wrapper.cc"
 _KERNELS = "library.x86-64-v3.kernels.cc"
+_OPERATORS = "standalone.x86-64-v3.operators.cc"
 _SOURCES = [_TABLE, _KERNELS, _WRAPPER]
 
 # ---- Providers.
@@ -364,6 +366,54 @@ def _one_copy_of_weights_impl(ctx):
 
 _one_copy_of_weights_test = analysistest.make(_one_copy_of_weights_impl)
 
+# ---- Runtimes.
+
+def _runtime_test(runtime, config_settings = {}):
+    def impl(ctx):
+        env = analysistest.begin(ctx)
+        target = analysistest.target_under_test(env)
+        asserts.equals(env, runtime, target[TorchCodegenInfo].runtime)
+        assert_contains(env, action_of(env, "TorchCodegen").argv, "--runtime=" + runtime)
+        return analysistest.end(env)
+
+    return analysistest.make(impl, config_settings = config_settings)
+
+_runtime_by_default_test = _runtime_test("libtorch")
+_runtime_by_flag_test = _runtime_test("standalone", {RUNTIME: "standalone"})
+_runtime_by_attribute_test = _runtime_test("standalone", {RUNTIME: "libtorch"})
+_unknown_runtime_test = failure_test(
+    "runtime must be 'libtorch' or 'standalone', not 'tensorflow'",
+    {RUNTIME: "tensorflow"},
+)
+
+def _standalone_links_no_torch_impl(ctx):
+    """A model that has its own operators needs no library of torch's."""
+    env = analysistest.begin(ctx)
+    libraries = linked(analysistest.target_under_test(env)[CcInfo])
+    assert_contains(env, libraries, "libruntime.a")
+    for library in libraries:
+        asserts.false(env, "torch" in library or "c10" in library, library)
+    return analysistest.end(env)
+
+_standalone_links_no_torch_test = analysistest.make(_standalone_links_no_torch_impl)
+
+def _operators_impl(ctx):
+    """Operators are a source of their own, compiled as kernels are: for an instruction set, optimised."""
+    env = analysistest.begin(ctx)
+    codegen = analysistest.target_under_test(env)[TorchCodegenInfo]
+    asserts.equals(env, [_OPERATORS], names(codegen.operators.values()))
+    for action in compile_actions(env, _OPERATORS):
+        assert_contains(env, action.argv, "-march=x86-64-v3")
+        assert_lacks(env, action.argv, "fast-math")
+        asserts.equals(env, "-O3", optimisation(action))
+    suffixes = [action.argv[-1] for action in actions_of(env, "CppRenameSymbols")]
+    asserts.true(env, suffixes, "weak symbols keep their names")
+    for suffix in suffixes:
+        asserts.equals(env, ".rtorch_tests_rules_standalone_x86-64-v3", suffix)
+    return analysistest.end(env)
+
+_operators_test = analysistest.make(_operators_impl)
+
 # ---- Threads.
 
 def _threads_test(threads, config_settings = {}):
@@ -518,6 +568,12 @@ def cc_torch_library_test_suite(name):
         threads = "3",
     )
     cc_torch_library(
+        name = "standalone",
+        model = ":model",
+        runtime = "standalone",
+        tags = ["manual"],
+    )
+    cc_torch_library(
         name = "asan_library",
         features = ["asan"],
         model = ":model",
@@ -569,6 +625,7 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_namespace_of_a_macro_test": (_namespace_of_a_macro_test, ":namespace_of_a_macro_codegen"),
         "cc_torch_library_not_a_model_test": (_not_a_model_test, ":library_of_no_model_codegen"),
         "cc_torch_library_one_copy_of_weights_test": (_one_copy_of_weights_test, ":v4_library"),
+        "cc_torch_library_operators_test": (_operators_test, ":standalone"),
         "cc_torch_library_optimised_in_fastbuild_test": (_optimised_in_fastbuild_test, ":library"),
         "cc_torch_library_optimised_in_opt_test": (_optimised_in_opt_test, ":library"),
         "cc_torch_library_output_groups_test": (_output_groups_test, ":library"),
@@ -576,12 +633,17 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_providers_test": (_providers_test, ":library"),
         "cc_torch_library_public_headers_test": (_public_headers_test, ":library"),
         "cc_torch_library_rounds_as_eager_test": (_rounds_as_eager_test, ":library"),
+        "cc_torch_library_runtime_by_attribute_test": (_runtime_by_attribute_test, ":standalone_codegen"),
+        "cc_torch_library_runtime_by_default_test": (_runtime_by_default_test, ":library_codegen"),
+        "cc_torch_library_runtime_by_flag_test": (_runtime_by_flag_test, ":library_codegen"),
+        "cc_torch_library_standalone_links_no_torch_test": (_standalone_links_no_torch_test, ":standalone"),
         "cc_torch_library_symbols_test": (_symbols_test, ":library"),
         "cc_torch_library_threads_by_attribute_test": (_threads_by_attribute_test, ":v4_library_codegen"),
         "cc_torch_library_threads_by_default_test": (_threads_by_default_test, ":library_codegen"),
         "cc_torch_library_threads_by_flag_test": (_threads_by_flag_test, ":library_codegen"),
         "cc_torch_library_torch_stays_private_test": (_torch_stays_private_test, ":library"),
         "cc_torch_library_unknown_isa_test": (_unknown_isa_test, ":library_codegen"),
+        "cc_torch_library_unknown_runtime_test": (_unknown_runtime_test, ":library_codegen"),
         "cc_torch_library_weak_symbols_test": (_weak_symbols_test, ":v4_library"),
         "cc_torch_library_weights_input_test": (_weights_input_test, ":library"),
     })

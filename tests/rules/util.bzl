@@ -13,6 +13,7 @@ GPU_ARCHITECTURES = str(Label("//rules:gpu_architectures"))
 GPU_LINE_INFO = str(Label("//rules:gpu_line_info"))
 ISAS = str(Label("//rules:isas"))
 STRIP = "//command_line_option:strip"
+RUNTIME = str(Label("//rules:runtime"))
 THREADS = str(Label("//rules:threads"))
 
 CPP_EXTENSIONS = ["S", "a", "c", "cc", "cpp", "h", "hpp", "o"]

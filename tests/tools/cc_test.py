@@ -8,6 +8,7 @@ import torch
 from torch_aot import cc
 from torch_aot.codegen import Generated, Variant
 from torch_aot.provenance import Kernel, Line, Origin, Section
+from torch_aot.runtimes import LIBTORCH, STANDALONE
 from torch_aot.signature import Dim, Signature, TensorSpec
 from torch_aot.weights_file import pack
 
@@ -59,6 +60,7 @@ MODELS = {
                 )
                 for isa in ("x86-64-v4", "x86-64-v3")
             },
+            runtime=LIBTORCH,
             threads=0,
             weights=pack(
                 [
@@ -85,11 +87,12 @@ MODELS = {
             variants={
                 "x86-64-v3": Variant(
                     "counter_v3",
-                    (Section("// The graph.\n"),),
+                    (Section("aoti_torch_cpu_mm_out(count, step, step);\n"),),
                     (Section("// The kernels.\n"),),
                     (),
                 )
             },
+            runtime=STANDALONE,
             threads=4,
             weights=pack(
                 [
@@ -114,6 +117,9 @@ def test_files(name, golden):
     golden(f"{name}.model.cc", cc.model_source(target, signature, generated))
     golden(f"{name}.wrapper.cc", cc.wrapper_source(target, signature, generated, isa))
     golden(f"{name}.kernels.cc", cc.kernels_source(target, signature, generated, isa))
+    if generated.runtime.operators:
+        operators = cc.operators_source(target, signature, generated, isa)
+        golden(f"{name}.operators.cc", operators)
     golden(f"{name}.manifest.json", cc.manifest(target, signature, generated))
 
 

@@ -13,7 +13,8 @@ import compile_model
 
 STAGES = {
     "export": "--program --signature --weights --seed",
-    "codegen": "--label --id --class --namespace --include --isa --threads --weights --out",
+    "codegen": "--label --id --class --namespace --include --isa --runtime --threads "
+    "--weights --out",
     "python": "--label --class --library --weights --out",
     "reference": "--weights --seed --signature --out --cases --test_seed --test_inputs_only",
     "kernel": "--label --declaration --architecture --tuning --candidates --line_info --out",

@@ -21,7 +21,7 @@ import torch
 
 from aot_common import isa as isa_lib
 from aot_common.errors import UserError, error_at
-from aot_common.frames import chain
+from aot_common.frames import Frame, chain
 from torch_aot import (
     kernel_checks,
     provenance,
@@ -32,6 +32,7 @@ from torch_aot import (
 )
 from torch_aot import signature as sig
 from torch_aot.frames import frames_of_node
+from torch_aot.runtimes import Runtime
 from torch_aot.torch_errors import explain
 from torch_aot.weights_file import WeightsFile
 
@@ -73,15 +74,17 @@ class Generated:
 
     Attributes:
         variants: By instruction set, in the order in which they were asked for.
+        runtime: What the code stands on.
         threads: In how many threads a call computes; 0: the machine says.
         weights: All constants, in the order in which every wrapper declares them.
         model_digest: Of the exported graph, without the weights' values.
-        fallback_operators: Operators that libtorch computes, as shims.
+        fallback_operators: Operators that the runtime computes, as shims.
         num_outputs: How many outputs the wrapper numbers, what is None included.
         outputs: Which of those each tensor of the signature's outputs is.
     """
 
     variants: dict[str, Variant]
+    runtime: Runtime
     threads: int
     weights: WeightsFile
     model_digest: str
@@ -120,6 +123,7 @@ def generate(
     *,
     name: str,
     isas: Sequence[str],
+    runtime: Runtime,
     threads: int,
     signature: sig.Signature,
 ) -> Generated:
@@ -131,6 +135,7 @@ def generate(
         name: A C identifier, unique to the model in any binary; every symbol
             with external linkage starts with it.
         isas: The instruction sets to generate for, keys of isa.ISAS.
+        runtime: What the code is to stand on.
         threads: In how many threads a call is to compute; 0: as many as the machine
             that runs the model says.
         signature: The program's signature. Errors that know no line of the model
@@ -141,7 +146,14 @@ def generate(
             does not have, or the signature is another program's.
     """
     first, *others = (
-        _generate(load(), name=name, isa=isa, threads=threads, signature=signature)
+        _generate(
+            load(),
+            name=name,
+            isa=isa,
+            runtime=runtime,
+            threads=threads,
+            signature=signature,
+        )
         for isa in isas
     )
     variants = dict(first.variants)
@@ -158,6 +170,7 @@ def _generate(
     *,
     name: str,
     isa: str,
+    runtime: Runtime,
     threads: int,
     signature: sig.Signature,
 ) -> Generated:
@@ -180,9 +193,11 @@ def _generate(
         _reject_mutated_inputs(graph, source)
         _reject_undeclared_symbols(graph, wrapper_code, source)
         wrapper, kernels, called = recorder.sections(graph, wrapper_code, kernel_code)
+        _reject_lacking_shims(runtime, wrapper_code, called, source)
         raise _Stop(
             Generated(
                 variants={isa: _variant(name, wrapper, kernels, called)},
+                runtime=runtime,
                 threads=threads,
                 weights=_weights(graph, source),
                 model_digest=digest,
@@ -382,6 +397,32 @@ def _reject_missing_operators(
         frames=frames,
         where=source,
         fix=fix,
+    )
+
+
+def _reject_lacking_shims(
+    runtime: Runtime,
+    wrapper: str,
+    called: Sequence[provenance.Kernel],
+    source: str,
+) -> None:
+    """Fails for the operators that the runtime does not have."""
+    lacking = runtime.lacking(wrapper)
+    if not lacking:
+        return
+    # Of what is no operator's, no line is known.
+    origins = [kernel.origin for kernel in called if kernel.name in lacking]
+    operators = sorted({each for origin in origins for each in origin.operators})
+    listed = ", ".join(operators or lacking)
+    lines = [line for origin in origins for line in origin.lines]
+    raise error_at(
+        f"the {runtime.name} runtime has no operator {listed}",
+        frames=[Frame(lines[0].file, lines[0].line, lines[0].function, lines[0].code)]
+        if lines
+        else [],
+        where=source,
+        fix='give the cc_torch_library runtime = "libtorch", which has every operator, '
+        "or write it with other operators",
     )
 
 

@@ -6,9 +6,9 @@
 // vector_math.h's, which says where they keep it. They have internal linkage.
 //
 // With it, all that Inductor's kernels need of libtorch is c10::detail::torchCheckFail,
-// for checks of ATen's headers that cannot fail there. -DSTANDALONE_TORCH_HEADER has them
-// throw std::runtime_error instead, and -DSTRIP_ERROR_MESSAGES spares the streams that
-// format its message.
+// for checks of ATen's headers that cannot fail there. -DSTANDALONE_TORCH_HEADER has
+// them throw std::runtime_error instead, and -DSTRIP_ERROR_MESSAGES spares the streams
+// that format its message.
 #ifndef RULES_TORCH_STANDALONE_SLEEF_H_
 #define RULES_TORCH_STANDALONE_SLEEF_H_
 

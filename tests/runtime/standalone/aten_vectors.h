@@ -6,9 +6,10 @@
 // By the names that the C library and at::vec share.
 #define ATEN_UNARY(F)                                                             \
   F(acos)                                                                         \
-  F(acosh) F(asin) F(asinh) F(atan) F(atanh) F(cos) F(cosh) F(erf) F(erfc) F(exp) \
-      F(exp2) F(expm1) F(lgamma) F(log) F(log10) F(log1p) F(log2) F(sin) F(sinh)  \
-          F(tan) F(tanh)
+  F(acosh)                                                                        \
+  F(asin)                                                                         \
+  F(asinh) F(atan) F(atanh) F(cos) F(cosh) F(erf) F(erfc) F(exp) F(exp2) F(expm1) \
+      F(lgamma) F(log) F(log10) F(log1p) F(log2) F(sin) F(sinh) F(tan) F(tanh)
 #define ATEN_BINARY(F) F(atan2) F(copysign) F(fmod) F(hypot) F(nextafter) F(pow)
 
 // A multiple of every vector's length.

@@ -29,8 +29,10 @@ void Run(const Element<V>* a, const Element<V>* b, Element<V>* out, std::size_t 
   F(Acos)                                                                         \
   F(Acosh)                                                                        \
   F(Asin)                                                                         \
-  F(Asinh) F(Atan) F(Atanh) F(Cos) F(Cosh) F(Erf) F(Erfc) F(Exp) F(Exp2) F(Expm1) \
-      F(Lgamma) F(Log) F(Log10) F(Log1p) F(Log2) F(Sin) F(Sinh) F(Tan) F(Tanh)
+  F(Asinh)                                                                        \
+  F(Atan)                                                                         \
+  F(Atanh) F(Cos) F(Cosh) F(Erf) F(Erfc) F(Exp) F(Exp2) F(Expm1) F(Lgamma) F(Log) \
+      F(Log10) F(Log1p) F(Log2) F(Sin) F(Sinh) F(Tan) F(Tanh)
 #define BINARY(F) F(Atan2) F(CopySign) F(Fmod) F(Hypot) F(NextAfter) F(Pow)
 
 #define CALL_UNARY(Name)          \

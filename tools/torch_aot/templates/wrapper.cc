@@ -4,7 +4,7 @@
 // in one binary, even of several torch versions, share no symbol.
 #define aot_inductor $VARIANT$_aot_inductor
 
-#include "runtime/internal/aoti_run.h"
+$RUNTIME$
 
 // ---- AOTInductor's code.
 $WRAPPER$

@@ -1,0 +1,121 @@
+// What AotiBackend (runtime/internal/aoti_backend.h) asks of the standalone runtime.
+//
+// Included at the start of each generated model source with this runtime, and nowhere
+// else.
+#ifndef RULES_TORCH_STANDALONE_AOTI_RUNTIME_H_
+#define RULES_TORCH_STANDALONE_AOTI_RUNTIME_H_
+
+#include "runtime/standalone/shims.h"
+// Behind the shims.
+#include <torch/csrc/inductor/aoti_runtime/utils.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include <algorithm>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "rules_torch/abi.h"
+#include "runtime/internal/aoti_run.h"
+#include "runtime/internal/backend.h"
+#include "runtime/standalone/tensor.h"
+
+namespace rules_torch::internal {
+namespace {
+
+using LoadResources = standalone::PackedWeights;
+using RunResources = standalone::RunMemories;
+
+RTorchCode Explain(const std::exception& error, std::string* reason) {
+  *reason = error.what();
+  return RTORCH_INTERNAL;
+}
+
+// How many threads the kernels compute in while one of these is alive. 0: as many as
+// before. A source without OpenMP has one.
+class ThreadCount {
+ public:
+#ifdef _OPENMP
+  explicit ThreadCount(int threads) {
+    if (threads == 0) return;
+    before_ = omp_get_max_threads();
+    omp_set_num_threads(threads);
+  }
+  ~ThreadCount() {
+    if (before_ > 0) omp_set_num_threads(before_);
+  }
+#else
+  explicit ThreadCount(int) {}
+#endif
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
+
+ private:
+  int before_ = 0;
+};
+
+class RunScope {
+ public:
+  RunScope(LoadResources* packed, RunResources* memories, int threads)
+      : threads_(threads),
+        memories_(memories),
+        memory_(memories->Take()),
+        // A model may be run while another one is: by its allocator, say.
+        outer_(std::exchange(standalone::current_run, memory_.get())) {
+    memory_->packed = packed;
+  }
+  ~RunScope() {
+    standalone::current_run = outer_;
+    memory_->Tidy();
+    memories_->Return(std::move(memory_));
+  }
+  RunScope(const RunScope&) = delete;
+  RunScope& operator=(const RunScope&) = delete;
+
+ private:
+  ThreadCount threads_;
+  RunResources* memories_;
+  std::unique_ptr<standalone::RunMemory> memory_;
+  standalone::RunMemory* outer_;
+};
+
+// Copies a result to where the caller wants it. Else gives its memory away where
+// nothing else uses it, or a copy.
+Result Keep(torch::aot_inductor::RAIIAtenTensorHandle handle, Result,
+            const RTorchTensor& wanted, RTorchTensor* tensor) {
+  using namespace standalone;
+  const Tensor& result = Of(handle.get());
+  if (wanted.data != nullptr &&
+      std::equal(result.sizes, result.sizes + result.rank, wanted.sizes)) {
+    CopyElements(*tensor, wanted);
+    *tensor = wanted;
+    return Result::kWritten;
+  }
+  // The deleter is the C library's: the model's may be unloaded first.
+  tensor->deleter = &std::free;
+  if (result.block != nullptr && result.block->references == 1 &&
+      result.data == result.block->data && Reach(result) * 2 > result.block->bytes) {
+    tensor->owner = RunMemory::Release(result.block);
+    return Result::kOwned;
+  }
+  SetRowMajor(tensor);
+  const auto bytes =
+      static_cast<std::size_t>(NumElements(result)) * ElementSize(result.dtype);
+  tensor->owner = std::aligned_alloc(64, bytes / 64 * 64 + 64);
+  if (tensor->owner == nullptr) throw std::bad_alloc();
+  tensor->data = tensor->owner;
+  CopyElements(result.data, LayoutOf(result), tensor->data, tensor->strides,
+               ElementSize(result.dtype));
+  return Result::kOwned;
+}
+
+}  // namespace
+}  // namespace rules_torch::internal
+
+#endif  // RULES_TORCH_STANDALONE_AOTI_RUNTIME_H_

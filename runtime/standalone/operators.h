@@ -1,0 +1,69 @@
+// The operators of the standalone runtime: what a model's wrapper calls, and what is
+// compiled with its kernels, for one instruction set.
+//
+// Tensors have any strides, and do not overlap, but for those that are read. What an
+// operator lacks (a dtype, say) it throws std::runtime_error for. Results do not depend
+// on the number of threads.
+#ifndef RULES_TORCH_STANDALONE_OPERATORS_H_
+#define RULES_TORCH_STANDALONE_OPERATORS_H_
+
+#include <cstdint>
+
+#include "runtime/standalone/operand.h"
+
+// RTORCH_VARIANT(name): the variant's own symbol for `name`, by the generated source.
+#define RTORCH_OPERATOR(name) \
+  extern "C" __attribute__((visibility("hidden"))) void RTORCH_VARIANT(name)
+
+namespace rules_torch::standalone {
+
+// How a filter moves over its input, in each of the spatial dimensions.
+struct ConvolutionShape {
+  std::int32_t dims;  // 1 to 3
+  const std::int64_t* stride;
+  const std::int64_t* padding;
+  const std::int64_t* dilation;
+  std::int64_t groups;
+  bool is_transposed;  // it is the gradient of the convolution with such a shape
+};
+
+}  // namespace rules_torch::standalone
+
+// out = beta * bias + alpha * a @ b: of [m, k] and [k, n]. `bias` is broadcast to [m,
+// n], null for none.
+RTORCH_OPERATOR(matmul)
+(const rules_torch::standalone::Operand& a, const rules_torch::standalone::Operand& b,
+ const rules_torch::standalone::Operand* bias, double beta, double alpha,
+ const rules_torch::standalone::Operand& out,
+ rules_torch::standalone::Workspace* workspace);
+
+// out[i] = a[i] @ b[i]: of [batch, m, k] and [batch, k, n].
+RTORCH_OPERATOR(batched_matmul)
+(const rules_torch::standalone::Operand& a, const rules_torch::standalone::Operand& b,
+ const rules_torch::standalone::Operand& out,
+ rules_torch::standalone::Workspace* workspace);
+
+// Input [n, c, ...], weight [oc, c / groups, ...], bias [oc] or null, out [n, oc, ...];
+// of a transposed one the weight is [c, oc / groups, ...].
+RTORCH_OPERATOR(convolution)
+(const rules_torch::standalone::Operand& input,
+ const rules_torch::standalone::Operand& weight,
+ const rules_torch::standalone::Operand* bias,
+ const rules_torch::standalone::ConvolutionShape& shape,
+ const rules_torch::standalone::Operand& out,
+ rules_torch::standalone::Workspace* workspace);
+
+// out = softmax(scale * query @ key^T + mask) @ value; lse: the logarithms of the sums
+// of the softmax. Query and out are [batch, heads, m, k], key [batch, heads, n, k],
+// value [batch, heads, n, v], mask is broadcast to [batch, heads, m, n] or null, and
+// has query's dtype; lse is [batch, heads, m]. A row whose scores are all -inf gives 0.
+RTORCH_OPERATOR(attention)
+(const rules_torch::standalone::Operand& query,
+ const rules_torch::standalone::Operand& key,
+ const rules_torch::standalone::Operand& value,
+ const rules_torch::standalone::Operand* mask, bool is_causal, double scale,
+ const rules_torch::standalone::Operand& out,
+ const rules_torch::standalone::Operand& lse,
+ rules_torch::standalone::Workspace* workspace);
+
+#endif  // RULES_TORCH_STANDALONE_OPERATORS_H_

@@ -1,0 +1,377 @@
+// Convolutions, of any dtype and strides. Those of float32 in one or two dimensions are
+// kernels/convolution.h's.
+#ifndef RULES_TORCH_STANDALONE_OPERATORS_CONVOLUTION_H_
+#define RULES_TORCH_STANDALONE_OPERATORS_CONVOLUTION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "rules_torch/abi.h"
+#include "runtime/standalone/kernels/activation.h"
+#include "runtime/standalone/kernels/convolution.h"
+#include "runtime/standalone/kernels/packing.h"
+#include "runtime/standalone/kernels/parallel.h"
+#include "runtime/standalone/kernels/winograd.h"
+#include "runtime/standalone/operand.h"
+#include "runtime/standalone/operators.h"
+#include "runtime/standalone/operators/elements.h"
+
+namespace rules_torch::standalone {
+namespace {
+
+// A tensor [n, c, d, h, w]: dimensions that it lacks have size 1.
+struct Volume {
+  explicit Volume(const Operand& operand)
+      : data(operand.data),
+        batch_stride(operand.strides[0]),
+        channel_stride(operand.strides[1]) {
+    for (int i = 0; i < operand.rank - 2; ++i) {
+      const int to = 3 - (operand.rank - 2) + i;
+      sizes[to] = operand.sizes[2 + i];
+      strides[to] = operand.strides[2 + i];
+    }
+  }
+
+  void* data;
+  std::int64_t batch_stride;
+  std::int64_t channel_stride;
+  std::int64_t sizes[3] = {1, 1, 1};
+  std::int64_t strides[3] = {0, 0, 0};
+};
+
+// ConvolutionShape with three dimensions.
+struct Steps {
+  explicit Steps(const ConvolutionShape& shape) {
+    for (int i = 0; i < shape.dims; ++i) {
+      const int to = 3 - shape.dims + i;
+      stride[to] = shape.stride[i];
+      padding[to] = shape.padding[i];
+      dilation[to] = shape.dilation[i];
+    }
+  }
+
+  std::int64_t stride[3] = {1, 1, 1};
+  std::int64_t padding[3] = {0, 0, 0};
+  std::int64_t dilation[3] = {1, 1, 1};
+};
+
+inline float* TakeFloats(Workspace* workspace, std::int64_t count) {
+  if (count == 0) return nullptr;
+  return static_cast<float*>(
+      workspace->take(workspace, static_cast<std::size_t>(count) * sizeof(float)));
+}
+
+// An image of floats [n, c, h, w], or [n, c, w] with one row; strides in elements.
+struct Image {
+  explicit Image(const Operand& operand)
+      : data(static_cast<float*>(operand.data)),
+        batch(operand.sizes[0]),
+        channels(operand.sizes[1]),
+        height(operand.rank == 4 ? operand.sizes[2] : 1),
+        width(operand.sizes[operand.rank - 1]),
+        batch_stride(operand.strides[0]),
+        channel_stride(operand.strides[1]),
+        row_stride(operand.rank == 4 ? operand.strides[2] : 0),
+        column_stride(operand.strides[operand.rank - 1]) {}
+
+  // Of the same sizes, channels last and dense.
+  Image ChannelsLast(float* memory) const {
+    Image image = *this;
+    image.data = memory;
+    image.channel_stride = 1;
+    image.column_stride = channels;
+    image.row_stride = width * channels;
+    image.batch_stride = height * width * channels;
+    return image;
+  }
+
+  std::int64_t count() const { return batch * channels * height * width; }
+
+  float* data;
+  std::int64_t batch, channels, height, width;
+  std::int64_t batch_stride, channel_stride, row_stride, column_stride;
+};
+
+inline void CopyImage(const Image& from, const Image& to) {
+  const std::int64_t rows = from.batch * from.height;
+  const int parts = PartsOf(4 * from.count(), MaxThreads());
+  ForEachPart(parts, [&](int part) {
+    const Range range = ShareOf(rows, part, parts);
+    for (std::int64_t row = range.begin; row < range.end; ++row) {
+      const std::int64_t n = row / from.height;
+      const std::int64_t y = row % from.height;
+      const float* read = from.data + n * from.batch_stride + y * from.row_stride;
+      float* write = to.data + n * to.batch_stride + y * to.row_stride;
+      for (std::int64_t x = 0; x < from.width; ++x) {
+        for (std::int64_t c = 0; c < from.channels; ++c) {
+          write[x * to.column_stride + c * to.channel_stride] =
+              read[x * from.column_stride + c * from.channel_stride];
+        }
+      }
+    }
+  });
+}
+
+// Packs filters of any strides, as kernels/convolution.h wants them.
+inline void PackFiltersOf(const Image& weight, const Convolution& c, float* packed) {
+  const std::int64_t taps = TapsOf(c);
+  const std::int64_t in = c.channels / c.groups;
+  const std::int64_t out = c.out_channels / c.groups;
+  const bool is_depthwise = IsDepthwise(c);
+  if (!is_depthwise && (in == 1 || weight.channel_stride == 1) &&
+      (c.kernel_width == 1 || weight.column_stride == in) &&
+      (c.kernel_height == 1 || weight.row_stride == c.kernel_width * in)) {
+    const std::int64_t panels = DivideUp(out, kPanel);
+    const int parts = PartsOf(8 * c.out_channels * in * taps, MaxThreads());
+    ForEachPart(parts, [&](int part) {
+      const Range range = ShareOf(c.groups * panels, part, parts);
+      for (std::int64_t i = range.begin; i < range.end; ++i) {
+        const std::int64_t group = i / panels;
+        const std::int64_t column = i % panels * kPanel;
+        const float* from = weight.data + (group * out + column) * weight.batch_stride;
+        PackPanel({from, 1, weight.batch_stride}, taps * in,
+                  static_cast<int>(Least(kPanel, out - column)),
+                  packed + group * FiltersOfGroup(c) + column * taps * in);
+      }
+    });
+    return;
+  }
+  for (std::int64_t oc = 0; oc < c.out_channels; ++oc) {
+    const std::int64_t group = oc / out;
+    const std::int64_t column = oc % out;
+    for (std::int64_t tap = 0; tap < taps; ++tap) {
+      const float* from = weight.data + oc * weight.batch_stride +
+                          tap / c.kernel_width * weight.row_stride +
+                          tap % c.kernel_width * weight.column_stride;
+      for (std::int64_t i = 0; i < in; ++i) {
+        float* to = is_depthwise
+                        ? packed + tap * c.channels + oc
+                        : packed + group * FiltersOfGroup(c) +
+                              (column / kPanel * taps * in + tap * in + i) * kPanel +
+                              column % kPanel;
+        *to = from[i * weight.channel_stride];
+      }
+    }
+    // Columns that the last panel lacks are zeros.
+    if (is_depthwise || column + 1 < out) continue;
+    for (std::int64_t i = 0; i < taps * in; ++i) {
+      for (std::int64_t j = column + 1; j < RoundUp(out, kPanel); ++j) {
+        packed[group * FiltersOfGroup(c) + (column / kPanel * taps * in + i) * kPanel +
+               j % kPanel] = 0;
+      }
+    }
+  }
+}
+
+enum class Packing : std::int64_t { kFilters = 1, kWinograd = 2 };
+
+inline PackedKey KeyOf(Packing packing, const Image& filters, const Convolution& c) {
+  return {filters.data,
+          {static_cast<std::int64_t>(packing), c.groups, IsDepthwise(c), filters.batch,
+           filters.channels, filters.height, filters.width, filters.batch_stride,
+           filters.channel_stride, filters.row_stride, filters.column_stride, 0}};
+}
+
+// Whether fewer multiplications are worth their transforms. F(2x2, 3x3) alone: its sums
+// are about as exact as a direct convolution's.
+inline bool UsesWinograd(const Convolution& c) {
+  return FitsWinograd(c) && c.channels >= 16 && c.out_channels >= 16 &&
+         c.out_height * c.out_width >= 16;
+}
+
+// Weights for it, or null where they are not constant.
+inline const float* WinogradFilters(const Image& filters, const Convolution& c,
+                                    Workspace* workspace) {
+  return KeptFloats(workspace, KeyOf(Packing::kWinograd, filters, c),
+                    WinogradFiltersSize<WinogradTwo>(c), [&](float* packed) {
+                      // As torch has them.
+                      Image dense = filters;
+                      dense.column_stride = 1;
+                      dense.row_stride = c.kernel_width;
+                      dense.channel_stride = c.kernel_height * c.kernel_width;
+                      dense.batch_stride = c.channels * dense.channel_stride;
+                      const std::unique_ptr<float[]> memory(
+                          new float[static_cast<std::size_t>(filters.count())]);
+                      dense.data = memory.get();
+                      CopyImage(filters, dense);
+                      PackWinograd<WinogradTwo>(dense.data, c, packed);
+                    });
+}
+
+inline bool HasKernel(const Operand& input, const ConvolutionShape& shape) {
+  return input.dtype == RTORCH_FLOAT32 && shape.dims <= 2 && !shape.is_transposed;
+}
+
+inline void ConvolveFloats(const Operand& input, const Operand& weight,
+                           const Operand* bias, const ConvolutionShape& shape,
+                           const Operand& out, Workspace* workspace) {
+  Image x(input);
+  const Image filters(weight);
+  const Image result(out);
+  if (x.channel_stride != 1 && x.channels > 1) {
+    const Image copy = x.ChannelsLast(TakeFloats(workspace, x.count()));
+    CopyImage(x, copy);
+    x = copy;
+  }
+  Image y = result;
+  const bool is_direct = (y.channel_stride == 1 || y.channels == 1) &&
+                         (y.height == 1 || y.row_stride == y.width * y.column_stride);
+  if (!is_direct) y = y.ChannelsLast(TakeFloats(workspace, y.count()));
+
+  const int last = shape.dims - 1;
+  Convolution c{};
+  c.batch = x.batch;
+  c.height = x.height;
+  c.width = x.width;
+  c.channels = x.channels;
+  c.out_height = y.height;
+  c.out_width = y.width;
+  c.out_channels = y.channels;
+  c.kernel_height = filters.height;
+  c.kernel_width = filters.width;
+  c.stride_height = last > 0 ? shape.stride[0] : 1;
+  c.stride_width = shape.stride[last];
+  c.padding_height = last > 0 ? shape.padding[0] : 0;
+  c.padding_width = shape.padding[last];
+  c.dilation_height = last > 0 ? shape.dilation[0] : 1;
+  c.dilation_width = shape.dilation[last];
+  c.groups = shape.groups;
+  c.x = x.data;
+  c.x_batch = x.batch_stride;
+  c.x_row = x.row_stride;
+  c.x_column = x.column_stride;
+  c.y = y.data;
+  c.y_batch = y.batch_stride;
+  c.y_pixel = y.width == 1 && y.height > 1 ? y.row_stride : y.column_stride;
+  c.threads = MaxThreads();
+  Epilogue<> epilogue;
+  if (bias != nullptr) {
+    epilogue.bias = static_cast<const float*>(bias->data);
+    if (bias->strides[0] != 1) {
+      float* dense = TakeFloats(workspace, y.channels);
+      for (std::int64_t i = 0; i < y.channels; ++i) {
+        dense[i] = epilogue.bias[i * bias->strides[0]];
+      }
+      epilogue.bias = dense;
+    }
+  }
+  if (UsesWinograd(c)) c.filters = WinogradFilters(filters, c, workspace);
+  if (c.filters != nullptr) {
+    c.scratch = TakeFloats(workspace, ScratchOfWinograd<WinogradTwo>(c));
+    ConvolveWinograd<WinogradTwo>(c, epilogue);
+  } else {
+    c.filters =
+        PackedFloats(workspace, KeyOf(Packing::kFilters, filters, c), FiltersSize(c),
+                     [&](float* packed) { PackFiltersOf(filters, c, packed); });
+    c.scratch = TakeFloats(workspace, ScratchOf(c));
+    Convolve(c, epilogue);
+  }
+  if (!is_direct) CopyImage(y, result);
+}
+
+// The place in the input that a tap of the filter reads for one in the output, in one
+// dimension. False if there is none.
+inline bool Reads(const Steps& steps, bool is_transposed, int dim, std::int64_t at,
+                  std::int64_t tap, std::int64_t size, std::int64_t* place) {
+  if (!is_transposed) {
+    *place = at * steps.stride[dim] - steps.padding[dim] + tap * steps.dilation[dim];
+  } else {
+    const std::int64_t reached = at + steps.padding[dim] - tap * steps.dilation[dim];
+    if (reached % steps.stride[dim] != 0) return false;
+    *place = reached / steps.stride[dim];
+  }
+  return *place >= 0 && *place < size;
+}
+
+template <typename Elements>
+void ConvolveAny(const Operand& input, const Operand& weight, const Operand* bias,
+                 const ConvolutionShape& shape, const Operand& out) {
+  using Sum = typename Elements::Accumulator;
+  const Volume in(input);
+  const Volume filter(weight);
+  const Volume result(out);
+  const Steps steps(shape);
+  const std::int64_t images = out.sizes[0];
+  const std::int64_t out_channels = out.sizes[1];
+  const std::int64_t channels = input.sizes[1] / shape.groups;
+  const std::int64_t per_group = out_channels / shape.groups;
+  const std::int64_t pixels = result.sizes[0] * result.sizes[1] * result.sizes[2];
+  const std::int64_t taps_of_filter =
+      filter.sizes[0] * filter.sizes[1] * filter.sizes[2];
+  const int parts = PartsOf(
+      2 * images * out_channels * pixels * channels * taps_of_filter, MaxThreads());
+  ForEachPart(parts, [&](int part) {
+    const Range range = ShareOf(images * out_channels, part, parts);
+    for (std::int64_t unit = range.begin; unit < range.end; ++unit) {
+      const std::int64_t n = unit / out_channels;
+      const std::int64_t oc = unit % out_channels;
+      const std::int64_t first = oc / per_group * channels;
+      // In the filter: its first channel, and the step to the next.
+      const std::int64_t start =
+          shape.is_transposed
+              ? first * filter.batch_stride + oc % per_group * filter.channel_stride
+              : oc * filter.batch_stride;
+      const std::int64_t step =
+          shape.is_transposed ? filter.batch_stride : filter.channel_stride;
+      const Sum initial =
+          bias != nullptr ? Elements::Load(bias->data, oc * bias->strides[0]) : Sum{0};
+      std::int64_t at[3];
+      for (at[0] = 0; at[0] < result.sizes[0]; ++at[0]) {
+        for (at[1] = 0; at[1] < result.sizes[1]; ++at[1]) {
+          for (at[2] = 0; at[2] < result.sizes[2]; ++at[2]) {
+            Sum sum = initial;
+            std::int64_t taps[3];
+            for (taps[0] = 0; taps[0] < filter.sizes[0]; ++taps[0]) {
+              for (taps[1] = 0; taps[1] < filter.sizes[1]; ++taps[1]) {
+                for (taps[2] = 0; taps[2] < filter.sizes[2]; ++taps[2]) {
+                  std::int64_t from = n * in.batch_stride + first * in.channel_stride;
+                  std::int64_t tap = start;
+                  bool is_inside = true;
+                  for (int d = 0; d < 3 && is_inside; ++d) {
+                    std::int64_t place = 0;
+                    is_inside = Reads(steps, shape.is_transposed, d, at[d], taps[d],
+                                      in.sizes[d], &place);
+                    from += place * in.strides[d];
+                    tap += taps[d] * filter.strides[d];
+                  }
+                  if (!is_inside) continue;
+                  for (std::int64_t c = 0; c < channels; ++c) {
+                    sum += Elements::Load(in.data, from + c * in.channel_stride) *
+                           Elements::Load(filter.data, tap + c * step);
+                  }
+                }
+              }
+            }
+            Elements::Store(result.data,
+                            n * result.batch_stride + oc * result.channel_stride +
+                                at[0] * result.strides[0] + at[1] * result.strides[1] +
+                                at[2] * result.strides[2],
+                            sum);
+          }
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace rules_torch::standalone
+
+RTORCH_OPERATOR(convolution)
+(const rules_torch::standalone::Operand& input,
+ const rules_torch::standalone::Operand& weight,
+ const rules_torch::standalone::Operand* bias,
+ const rules_torch::standalone::ConvolutionShape& shape,
+ const rules_torch::standalone::Operand& out,
+ rules_torch::standalone::Workspace* workspace) {
+  using namespace rules_torch::standalone;
+  if (HasKernel(input, shape)) {
+    return ConvolveFloats(input, weight, bias, shape, out, workspace);
+  }
+  WithElements("convolution", out.dtype, [&](auto elements) {
+    ConvolveAny<decltype(elements)>(input, weight, bias, shape, out);
+  });
+}
+
+#endif  // RULES_TORCH_STANDALONE_OPERATORS_CONVOLUTION_H_

@@ -1,0 +1,141 @@
+"""Every operator of the standalone runtime, in the shapes and dtypes that models have."""
+
+import torch
+from torch.nn import functional
+
+from torch_aot import Model
+
+
+class Convolutions(torch.nn.Module):
+    """One to three dimensions, transposed ones, groups, dilation, padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = torch.nn.Conv1d(4, 10, 5, stride=2, padding=3, dilation=2)
+        self.grouped = torch.nn.Conv2d(6, 9, 3, padding=1, groups=3, bias=False)
+        self.depthwise = torch.nn.Conv2d(
+            6, 6, (5, 3), stride=(1, 2), padding=(2, 0), groups=6
+        )
+        self.multiplied = torch.nn.Conv2d(6, 12, 3, groups=6)
+        self.pointwise = torch.nn.Conv2d(6, 17, 1)
+        self.strided = torch.nn.Conv2d(6, 7, 1, stride=2)
+        self.volume = torch.nn.Conv3d(2, 3, (1, 2, 3), padding=(0, 1, 2))
+        self.back = torch.nn.ConvTranspose2d(6, 8, 4, stride=2, padding=1, groups=2)
+        self.back_line = torch.nn.ConvTranspose1d(
+            4, 3, 3, stride=3, output_padding=1, dilation=2
+        )
+
+    def forward(self, line, image, volume):
+        return {
+            "line": self.line(line),
+            "grouped": self.grouped(image),
+            "depthwise": self.depthwise(image),
+            "multiplied": self.multiplied(image),
+            "pointwise": self.pointwise(image),
+            "strided": self.strided(image),
+            "volume": self.volume(volume),
+            "back": self.back(image),
+            "back_line": self.back_line(line),
+            "last": self.pointwise(image.to(memory_format=torch.channels_last)),
+        }
+
+
+def convolutions() -> Model:
+    batch = torch.export.Dim("batch", min=1, max=5)
+    width = torch.export.Dim("width", min=7, max=40)
+    return Model(
+        Convolutions(),
+        inputs={
+            "line": torch.randn(2, 4, 33),
+            "image": torch.randn(2, 6, 9, 11),
+            "volume": torch.randn(2, 2, 3, 4, 5),
+        },
+        dynamic_shapes={
+            "line": {0: batch},
+            "image": {0: batch, 3: width},
+            "volume": {0: batch},
+        },
+    )
+
+
+class Products(torch.nn.Module):
+    """Matrices in any order, of every dtype, and what is added to them.
+
+    No term is negative: sums of large terms that cancel differ by more than their last
+    places, libtorch's as well, from those of the reference.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(24, 35)
+        self.halfs = torch.nn.Linear(24, 5).to(torch.float16)
+        self.brains = torch.nn.Linear(24, 5).to(torch.bfloat16)
+        self.doubles = torch.nn.Linear(24, 5).to(torch.float64)
+        for parameter in self.parameters():
+            torch.nn.init.uniform_(parameter)
+
+    def forward(self, rows, columns, batches, numbers):
+        rows, columns, batches = rows.abs(), columns.abs(), batches.abs()
+        return {
+            "linear": self.linear(rows),
+            "half": self.halfs(rows.to(torch.float16)),
+            "brain": self.brains(rows.to(torch.bfloat16)),
+            "double": self.doubles(rows.to(torch.float64)),
+            "plain": rows @ columns,
+            "turned": (columns.T @ rows.T).T,
+            "scaled": torch.addmm(rows[:, :1], rows, columns, beta=0.5, alpha=2.0),
+            "unread": torch.addmm(rows[0, :1] / 0.0, rows, columns, beta=0.0),
+            "batched": torch.bmm(batches, batches.transpose(1, 2)),
+            "column": rows @ columns[:, 0],
+            "integers": numbers @ numbers.T,
+        }
+
+
+def products() -> Model:
+    count = torch.export.Dim("count", min=1, max=130)
+    return Model(
+        Products(),
+        inputs={
+            "rows": torch.randn(7, 24),
+            "columns": torch.randn(24, 19),
+            "batches": torch.randn(3, 5, 8),
+            "numbers": torch.randint(-9, 9, (4, 6)),
+        },
+        dynamic_shapes={
+            "rows": {0: count},
+            "columns": None,
+            "batches": None,
+            "numbers": None,
+        },
+    )
+
+
+class Attention(torch.nn.Module):
+    """Masks of both kinds, causal, other sizes of keys and values, shared heads."""
+
+    def forward(self, query, key, value, mask):
+        attend = functional.scaled_dot_product_attention
+        return {
+            "plain": attend(query, key, value),
+            "causal": attend(query, query, query, is_causal=True),
+            "masked": attend(query, key, value, attn_mask=mask),
+            "chosen": attend(query, key, value, attn_mask=mask > 0, scale=0.3),
+            "shared": attend(query, key[:, :2], value[:, :2], enable_gqa=True),
+            "turned": attend(
+                query.transpose(1, 2),
+                key[:, :4].transpose(1, 2)[:, :4],
+                value[:, :4].transpose(1, 2)[:, :4],
+            ),
+        }
+
+
+def attention() -> Model:
+    return Model(
+        Attention(),
+        inputs={
+            "query": torch.randn(2, 4, 4, 16),
+            "key": torch.randn(2, 4, 9, 16),
+            "value": torch.randn(2, 4, 9, 16),
+            "mask": torch.randn(2, 1, 4, 9),
+        },
+    )

@@ -1,0 +1,93 @@
+"""What each runtime has, and what becomes of a model that needs more."""
+
+import pathlib
+import re
+
+from torch_aot import runtimes
+
+SHIMS = pathlib.Path("runtime/standalone/shims.h")
+
+SORTED = """
+    import torch
+    from torch_aot import Model
+
+    class Sorted(torch.nn.Module):
+        def forward(self, x):
+            y = x @ x
+            return torch.sort(y, dim=1).values
+
+    def entry():
+        return Model(Sorted(), inputs=(torch.randn(3, 3),))
+"""
+
+EXPORT = (
+    "export --input=model.py --program=OUT/m.pt2 --signature=OUT/m.json model.py:entry"
+)
+CODEGEN = "codegen OUT/m.pt2 OUT/m.json --label=//:m --id=m --class=M --out=OUT/m.h"
+
+
+def defined_shims():
+    """Those that shims.h defines, its macros expanded."""
+    text = SHIMS.read_text()
+    names = set()
+    for macro, prefixes in (
+        ("RTORCH_DTYPE", ("dtype_",)),
+        ("RTORCH_ITEM", ("item_", "scalar_to_tensor_")),
+    ):
+        for name in re.findall(rf"^{macro}\((\w+),", text, re.MULTILINE):
+            names |= {prefix + name for prefix in prefixes}
+    return names | set(
+        re.findall(r"^static [\w:]+ aoti_torch_(\w+)\(", text, re.MULTILINE)
+    )
+
+
+def test_the_standalone_runtime_has_what_its_header_defines():
+    assert defined_shims() == set(runtimes.STANDALONE.shims)
+    assert set(runtimes.STANDALONE.operators) <= runtimes.STANDALONE.shims
+
+
+def test_what_a_runtime_lacks_is_found_in_code_alone():
+    wrapper = """
+        // aoti_torch_cpu_sort_out(x);
+        name = "aoti_torch_cpu_topk(";
+        aoti_torch_cpu_mm_out(out, a, b);
+        aoti_torch_cpu_cumsum(a, 1, nullptr, &b);
+    """
+    assert runtimes.STANDALONE.lacking(wrapper) == ["aoti_torch_cpu_cumsum"]
+    assert runtimes.LIBTORCH.lacking(wrapper) == []
+
+
+def test_operators_are_included_once():
+    wrapper = "aoti_torch_cpu_mm_out(a, b, c); aoti_torch_cpu_addmm_out(d);"
+    source = runtimes.STANDALONE.operators_of("m_v3", wrapper)
+    assert source == (
+        "#define RTORCH_VARIANT(name) m_v3_##name\n\n"
+        '#include "runtime/standalone/operators/matmul.h"\n'
+    )
+
+
+def test_an_operator_that_the_runtime_lacks_is_an_error_at_its_line(write, tool):
+    write("model.py", SORTED)
+    assert tool(*EXPORT.split()).status == 0
+    result = tool(*CODEGEN.split(), "--runtime=standalone")
+    assert result.status == 1
+    assert (
+        "model.py:7: error: the standalone runtime has no operator aten.sort"
+        in result.output
+    )
+    assert "7 | return torch.sort(y, dim=1).values" in result.output
+    assert 'runtime = "libtorch"' in result.output
+    assert result.files == ["m.json", "m.pt2"]
+    assert tool(*CODEGEN.split()).status == 0
+
+
+def test_a_model_that_it_has_all_operators_of(write, tool, tmp_path):
+    write("model.py", SORTED.replace("torch.sort(y, dim=1).values", "torch.relu(y)"))
+    assert tool(*EXPORT.split()).status == 0
+    result = tool(*CODEGEN.split(), "--runtime=standalone")
+    assert (result.status, result.output) == (0, "")
+    operators = tmp_path / "out" / "m.x86-64-v3.operators.cc"
+    assert "operators/matmul.h" in operators.read_text()
+    assert (
+        '"runtime": "standalone"' in (tmp_path / "out" / "m.manifest.json").read_text()
+    )

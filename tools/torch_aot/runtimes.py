@@ -1,0 +1,119 @@
+"""The runtimes that generated code can stand on, and what each has.
+
+AOTInductor's code calls C functions, the shims, for all that is no kernel of its own:
+handles, memory, operators.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+# In C++ before the runtime's header: the variant's own symbol for an operator's name.
+_VARIANT = "RTORCH_VARIANT"
+
+
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+    """What a model's generated code is compiled against.
+
+    Attributes:
+        name: As in rules and on command lines.
+        header: What its wrappers include first.
+        shims: The shims that it has, without "aoti_torch_"; None: all that torch has.
+        operators: Of shims that are operators, the header that implements them; they
+            are a source of their own, compiled with the kernels' flags.
+    """
+
+    name: str
+    header: str
+    shims: frozenset[str] | None = None
+    operators: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def lacking(self, wrapper: str) -> list[str]:
+        """The shims that a wrapper calls and the runtime does not have, by name."""
+        if self.shims is None:
+            return []
+        code = re.sub(r'R"\([\s\S]*?\)"|"(\\.|[^"\\\n])*"|//.*', "", wrapper)
+        called = set(re.findall(r"\baoti_torch_(\w+)\s*\(", code))
+        return [f"aoti_torch_{name}" for name in sorted(called - self.shims)]
+
+    def includes(self, variant: str) -> str:
+        """The start of a wrapper."""
+        return f'{self._define(variant)}#include "{self.header}"'
+
+    def operators_of(self, variant: str, wrapper: str) -> str:
+        """The C++ of the operators that a wrapper calls."""
+        headers = {
+            header
+            for name, header in self.operators.items()
+            if re.search(rf"\baoti_torch_{name}\b", wrapper)
+        }
+        included = "".join(f'#include "{header}"\n' for header in sorted(headers))
+        return f"{self._define(variant)}\n{included}"
+
+    def _define(self, variant: str) -> str:
+        if self.shims is None:
+            return ""
+        return f"#define {_VARIANT}(name) {variant}_##name\n"
+
+
+_DTYPES = "bfloat16 bool float16 float32 float64 int16 int32 int64 int8 uint8".split()
+_SCALARS = [dtype for dtype in _DTYPES if dtype not in ("bfloat16", "float16")]
+_OPERATORS = "runtime/standalone/operators"
+
+LIBTORCH = Runtime("libtorch", "runtime/libtorch/aoti_runtime.h")
+
+STANDALONE = Runtime(
+    "standalone",
+    "runtime/standalone/aoti_runtime.h",
+    operators={
+        "cpu__scaled_dot_product_flash_attention_for_cpu": f"{_OPERATORS}/attention.h",
+        "cpu_addmm_out": f"{_OPERATORS}/matmul.h",
+        "cpu_bmm_out": f"{_OPERATORS}/matmul.h",
+        "cpu_convolution": f"{_OPERATORS}/convolution.h",
+        "cpu_mm_out": f"{_OPERATORS}/matmul.h",
+    },
+    # runtime/standalone/shims.h defines them; a test compares.
+    shims=frozenset(
+        [
+            "_reinterpret_tensor",
+            "as_strided",
+            "assign_tensors",
+            "assign_tensors_out",
+            "clone",
+            "clone_preserve_strides",
+            "copy_",
+            "cpu__scaled_dot_product_flash_attention_for_cpu",
+            "cpu_addmm_out",
+            "cpu_bmm_out",
+            "cpu_convolution",
+            "cpu_mm_out",
+            "create_tensor_from_blob_v2",
+            "delete_tensor_object",
+            "device_type_cpu",
+            "device_type_cuda",
+            "dtype_element_size",
+            "empty_strided",
+            "get_data_ptr",
+            "get_device_index",
+            "get_device_type",
+            "get_dim",
+            "get_dtype",
+            "get_numel",
+            "get_size",
+            "get_sizes",
+            "get_storage_offset",
+            "get_stride",
+            "get_strides",
+            "layout_strided",
+            "new_tensor_handle",
+            "zero_",
+            *(f"dtype_{dtype}" for dtype in _DTYPES),
+            *(f"item_{dtype}" for dtype in _SCALARS),
+            *(f"scalar_to_tensor_{dtype}" for dtype in _SCALARS),
+        ]
+    ),
+)
+
+RUNTIMES = {runtime.name: runtime for runtime in (LIBTORCH, STANDALONE)}
