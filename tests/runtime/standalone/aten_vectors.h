@@ -4,12 +4,12 @@
 #define RULES_TORCH_TESTS_RUNTIME_STANDALONE_ATEN_VECTORS_H_
 
 // By the names that the C library and at::vec share.
-#define ATEN_UNARY(F)                                                             \
-  F(acos)                                                                         \
-  F(acosh)                                                                        \
-  F(asin)                                                                         \
-  F(asinh) F(atan) F(atanh) F(cos) F(cosh) F(erf) F(erfc) F(exp) F(exp2) F(expm1) \
-      F(lgamma) F(log) F(log10) F(log1p) F(log2) F(sin) F(sinh) F(tan) F(tanh)
+// clang-format off
+#define ATEN_UNARY(F) \
+  F(acos) F(acosh) F(asin) F(asinh) F(atan) F(atanh) F(cos) F(cosh) F(erf) \
+  F(erfc) F(exp) F(exp2) F(expm1) F(lgamma) F(log) F(log10) F(log1p) F(log2) \
+  F(sin) F(sinh) F(tan) F(tanh)
+// clang-format on
 #define ATEN_BINARY(F) F(atan2) F(copysign) F(fmod) F(hypot) F(nextafter) F(pow)
 
 // A multiple of every vector's length.

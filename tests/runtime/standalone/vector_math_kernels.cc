@@ -25,14 +25,12 @@ void Run(const Element<V>* a, const Element<V>* b, Element<V>* out, std::size_t 
   }
 }
 
-#define UNARY(F)                                                                  \
-  F(Acos)                                                                         \
-  F(Acosh)                                                                        \
-  F(Asin)                                                                         \
-  F(Asinh)                                                                        \
-  F(Atan)                                                                         \
-  F(Atanh) F(Cos) F(Cosh) F(Erf) F(Erfc) F(Exp) F(Exp2) F(Expm1) F(Lgamma) F(Log) \
-      F(Log10) F(Log1p) F(Log2) F(Sin) F(Sinh) F(Tan) F(Tanh)
+// clang-format off
+#define UNARY(F) \
+  F(Acos) F(Acosh) F(Asin) F(Asinh) F(Atan) F(Atanh) F(Cos) F(Cosh) F(Erf) \
+  F(Erfc) F(Exp) F(Exp2) F(Expm1) F(Lgamma) F(Log) F(Log10) F(Log1p) F(Log2) \
+  F(Sin) F(Sinh) F(Tan) F(Tanh)
+// clang-format on
 #define BINARY(F) F(Atan2) F(CopySign) F(Fmod) F(Hypot) F(NextAfter) F(Pow)
 
 #define CALL_UNARY(Name)          \
