@@ -22,6 +22,7 @@ from tests.conformance.operators import model
 from tests.conformance.samples import DTYPES, OPERATORS, Sample, samples
 from torch_aot import codegen, eager, export
 from torch_aot.entry import Entry
+from torch_aot.runtimes import LIBTORCH
 
 _WIDTH = 120
 
@@ -61,6 +62,7 @@ def outcome(*calls: Sample) -> str:
                 lambda: export.load(path),
                 name="sample",
                 isas=["x86-64-v3"],
+                runtime=LIBTORCH,
                 threads=0,
                 signature=signature,
             )
