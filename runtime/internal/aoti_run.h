@@ -5,12 +5,10 @@
 #ifndef RULES_TORCH_INTERNAL_AOTI_RUN_H_
 #define RULES_TORCH_INTERNAL_AOTI_RUN_H_
 
-#include <torch/csrc/inductor/aoti_runtime/utils.h>
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 #include "runtime/internal/backend.h"
 #include "runtime/internal/layout.h"
@@ -87,41 +85,7 @@ class Step {
                                                aoti_torch_layout_strided(), nullptr, 0);
 }
 
-// The inputs of a run, which are taken over one after another.
-class StolenHandles {
- public:
-  StolenHandles(AtenTensorHandle* handles, int size) : handles_(handles), size_(size) {}
-  ~StolenHandles() { clear(); }
-  StolenHandles(const StolenHandles&) = delete;
-  StolenHandles& operator=(const StolenHandles&) = delete;
-
-  torch::aot_inductor::RAIIAtenTensorHandle operator[](std::int64_t i) {
-    return torch::aot_inductor::RAIIAtenTensorHandle(
-        std::exchange(handles_[i], nullptr));
-  }
-  void clear() {
-    for (int i = 0; i < size_; ++i) (*this)[i].reset();
-  }
-
- private:
-  AtenTensorHandle* handles_;
-  int size_;
-};
-
 }  // namespace
 }  // namespace rules_torch::internal
-
-namespace torch::aot_inductor {
-namespace {
-
-// AOTInductor's own, whose number is a size_t, makes a vector: an allocation in each
-// run. Its code calls it with an int, for which this is the better match.
-[[maybe_unused]] inline rules_torch::internal::StolenHandles
-steal_from_raw_handles_to_raii_handles(AtenTensorHandle* handles, int size) {
-  return {handles, size};
-}
-
-}  // namespace
-}  // namespace torch::aot_inductor
 
 #endif  // RULES_TORCH_INTERNAL_AOTI_RUN_H_
