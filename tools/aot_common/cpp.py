@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 
 def namespaces(namespace: str, id: str) -> tuple[str, str]:
@@ -28,3 +29,8 @@ def literal(text: str) -> str:
     # trigraphs are gone.
     text = "".join(c if c.isprintable() else " " for c in text)
     return json.dumps(text, ensure_ascii=False)
+
+
+def code_alone(source: str) -> str:
+    """C++ without the texts that it has: string literals and comments to a line's end."""
+    return re.sub(r'R"\([\s\S]*?\)"|"(\\.|[^"\\\n])*"|//.*', "", source)

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from aot_common import cpp
 from aot_common import isa as isa_lib
 from aot_common.errors import UserError, error_at
 from aot_common.frames import Frame, chain
@@ -479,7 +480,7 @@ def _reject_undeclared_symbols(graph: Any, wrapper: str, source: str) -> None:
 
     The C++ compiler would say so of a name that no user knows.
     """
-    code = re.sub(r'R"\([\s\S]*?\)"|"(\\.|[^"\\\n])*"|//.*', "", wrapper)
+    code = cpp.code_alone(wrapper)
     for symbol in sorted(set(re.findall(r"\b(?:u|zuf)\d+\b", code))):
         if re.search(rf"\w[ &]{symbol} *[=;,)]", code):
             continue

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
+from aot_common import cpp
+
 # In C++ before the runtime's header: the variant's own symbol for an operator's name.
 _VARIANT = "RTORCH_VARIANT"
 
@@ -34,7 +36,7 @@ class Runtime:
         """The shims that a wrapper calls and the runtime does not have, by name."""
         if self.shims is None:
             return []
-        code = re.sub(r'R"\([\s\S]*?\)"|"(\\.|[^"\\\n])*"|//.*', "", wrapper)
+        code = cpp.code_alone(wrapper)
         called = set(re.findall(r"\baoti_torch_(\w+)\s*\(", code))
         return [f"aoti_torch_{name}" for name in sorted(called - self.shims)]
 
