@@ -188,25 +188,19 @@ def _compile(ctx, codegen, *, toolchain, features, interface, backend):
             _WRAPPER_FLAGS + openmp + ([] if debug else ["-O1", "-DNDEBUG"]),
             private,
         ))
-        variants.append(rename_weak_symbols(
-            ctx,
-            toolchain = toolchain,
-            objects = compile(
-                isa + ".kernels",
-                codegen.kernels[isa],
-                _KERNEL_FLAGS + openmp + ISAS[isa]["flags"] + ([] if debug else ["-O3", "-DNDEBUG"]),
-                private,
-            ),
-            suffix = ".{}_{}".format(codegen.id, isa),
-        ))
-        if isa in codegen.operators:
+        for part, sources, flags in [
+            ("kernels", codegen.kernels, _KERNEL_FLAGS),
+            ("operators", codegen.operators, _OPERATOR_FLAGS),
+        ]:
+            if isa not in sources:
+                continue
             variants.append(rename_weak_symbols(
                 ctx,
                 toolchain = toolchain,
                 objects = compile(
-                    isa + ".operators",
-                    codegen.operators[isa],
-                    _OPERATOR_FLAGS + openmp + ISAS[isa]["flags"] + ([] if debug else ["-O3", "-DNDEBUG"]),
+                    "{}.{}".format(isa, part),
+                    sources[isa],
+                    flags + openmp + ISAS[isa]["flags"] + ([] if debug else ["-O3", "-DNDEBUG"]),
                     private,
                 ),
                 suffix = ".{}_{}".format(codegen.id, isa),

@@ -1,9 +1,10 @@
 """Which runtime a model's code stands on."""
 
-# By name: whether it comes with operators that are compiled for each model.
+# By name: the field of TorchRuntimeInfo, and whether it comes with operators that are
+# compiled for each model.
 RUNTIMES = {
-    "libtorch": struct(has_operators = False),
-    "standalone": struct(has_operators = True),
+    "libtorch": struct(field = "backend", has_operators = False),
+    "standalone": struct(field = "standalone", has_operators = True),
 }
 
 def resolve_runtime(wanted):
@@ -29,7 +30,8 @@ def backend_of(toolchain, runtime):
     Returns:
       CcInfo.
     """
-    backend = toolchain.standalone if runtime == "standalone" else toolchain.backend
+    field = RUNTIMES[runtime].field
+    backend = getattr(toolchain, field)
     if not backend:
-        fail("the torch_runtime_toolchain has no 'standalone' runtime: give it one, or the library runtime = \"libtorch\"")
+        fail("the torch_runtime_toolchain has no '{}' runtime: give it one, or the library runtime = \"libtorch\"".format(field))
     return backend
