@@ -13,7 +13,8 @@
 //   LoadResources(request)       what all instances with the same weights share
 //   RunResources                 what the runs of one instance share
 //   RunScope(LoadResources*, RunResources*, int threads)
-//                                lives while a thread is in a run; threads 0: as before
+//                                lives while a thread is in a run that is to compute in
+//                                so many threads, before these are set; 0: as before
 //   Explain(exception, reason)   the code and the reason of a failure
 //   Keep(handle, result, wanted, tensor)
 //                                makes a result the caller's, which `tensor` describes:
@@ -85,11 +86,34 @@ void SurviveFork() {
 }
 
 int MaxThreads() { return omp_get_max_threads(); }
+
+void SetMaxThreads(int threads) { omp_set_num_threads(threads); }
 #else
 void SurviveFork() {}
 
 int MaxThreads() { return 1; }
+
+void SetMaxThreads(int) {}
 #endif
+
+// How many threads the calling one computes in, the runtime's operators included, while
+// one of these is alive. 0: as many as before.
+class ThreadCount {
+ public:
+  explicit ThreadCount(int threads) {
+    if (threads == 0) return;
+    before_ = MaxThreads();
+    SetMaxThreads(threads);
+  }
+  ~ThreadCount() {
+    if (before_ > 0) SetMaxThreads(before_);
+  }
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
+
+ private:
+  int before_ = 0;
+};
 
 AtenTensorHandle HandleOver(void* data, std::int64_t rank, const std::int64_t* sizes,
                             const std::int64_t* strides, std::int64_t offset,
@@ -253,6 +277,7 @@ class AotiBackend {
 
   void Run(const RunRequest& request) {
     const RunScope scope(loaded_, &resources_, threads_);
+    const ThreadCount threads(threads_);
     std::array<RAIIAtenTensorHandle, kInputs> arguments;
     for (int i = 0; i < kInputs; ++i) {
       const RTorchTensor& input = request.inputs[i];

@@ -5,7 +5,6 @@
 #ifndef RULES_TORCH_LIBTORCH_AOTI_RUNTIME_H_
 #define RULES_TORCH_LIBTORCH_AOTI_RUNTIME_H_
 
-#include <omp.h>
 #include <torch/csrc/inductor/aoti_runtime/utils.h>
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/c/shim.h>
@@ -43,30 +42,6 @@ class NoGrad {
   bool before_;
 };
 
-// How many threads the calling one computes in, libtorch's operators included,
-// while one of these is alive. 0: as many as before.
-class ThreadCount {
- public:
-  explicit ThreadCount(int threads) {
-    if (threads == 0) return;
-#if TORCH_FEATURE_VERSION >= TORCH_VERSION_2_10_0
-    // The first time that a thread asks libtorch, libtorch sets the number to MKL's.
-    std::uint32_t number = 0;
-    torch_get_num_threads(&number);
-#endif
-    before_ = omp_get_max_threads();
-    omp_set_num_threads(threads);
-  }
-  ~ThreadCount() {
-    if (before_ > 0) omp_set_num_threads(before_);
-  }
-  ThreadCount(const ThreadCount&) = delete;
-  ThreadCount& operator=(const ThreadCount&) = delete;
-
- private:
-  int before_ = 0;
-};
-
 // The text of an exception, without the backtrace that libtorch's have, which names the
 // builder's files. For a failed call of a shim AOTInductor has the call's source text
 // only; libtorch knows why it failed.
@@ -102,11 +77,18 @@ RTorchCode Explain(const std::exception& error, std::string* reason) {
 
 class RunScope {
  public:
-  RunScope(LoadResources*, RunResources*, int threads) : threads_(threads) {}
+  RunScope(LoadResources*, RunResources*, int threads) {
+    if (threads == 0) return;
+#if TORCH_FEATURE_VERSION >= TORCH_VERSION_2_10_0
+    // The first time that a thread asks libtorch, libtorch sets the number of threads
+    // to MKL's: that has to be before ours is set.
+    std::uint32_t number = 0;
+    torch_get_num_threads(&number);
+#endif
+  }
 
  private:
   NoGrad no_grad_;
-  ThreadCount threads_;
 };
 
 // Frees a tensor, as RTorchTensor.deleter. libtorch's own function, which, unlike

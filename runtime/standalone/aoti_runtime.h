@@ -9,10 +9,6 @@
 // Behind the shims.
 #include <torch/csrc/inductor/aoti_runtime/utils.h>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include <algorithm>
 #include <cstdlib>
 #include <exception>
@@ -37,34 +33,10 @@ RTorchCode Explain(const std::exception& error, std::string* reason) {
   return RTORCH_INTERNAL;
 }
 
-// How many threads the kernels compute in while one of these is alive. 0: as many as
-// before. A source without OpenMP has one.
-class ThreadCount {
- public:
-#ifdef _OPENMP
-  explicit ThreadCount(int threads) {
-    if (threads == 0) return;
-    before_ = omp_get_max_threads();
-    omp_set_num_threads(threads);
-  }
-  ~ThreadCount() {
-    if (before_ > 0) omp_set_num_threads(before_);
-  }
-#else
-  explicit ThreadCount(int) {}
-#endif
-  ThreadCount(const ThreadCount&) = delete;
-  ThreadCount& operator=(const ThreadCount&) = delete;
-
- private:
-  int before_ = 0;
-};
-
 class RunScope {
  public:
-  RunScope(LoadResources* packed, RunResources* memories, int threads)
-      : threads_(threads),
-        memories_(memories),
+  RunScope(LoadResources* packed, RunResources* memories, int)
+      : memories_(memories),
         memory_(memories->Take()),
         // A model may be run while another one is: by its allocator, say.
         outer_(std::exchange(standalone::current_run, memory_.get())) {
@@ -79,7 +51,6 @@ class RunScope {
   RunScope& operator=(const RunScope&) = delete;
 
  private:
-  ThreadCount threads_;
   RunResources* memories_;
   std::unique_ptr<standalone::RunMemory> memory_;
   standalone::RunMemory* outer_;
