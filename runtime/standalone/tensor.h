@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "rules_torch/abi.h"
+#include "rules_torch/dtype.h"
 #include "runtime/internal/layout.h"
 #include "runtime/standalone/operand.h"
 #include "runtime/standalone/packed_weights.h"
@@ -53,25 +54,12 @@ struct Tensor {
 };
 
 [[maybe_unused]] inline std::size_t ElementSize(std::int32_t dtype) {
-  switch (dtype) {
-    case RTORCH_UINT8:
-    case RTORCH_INT8:
-    case RTORCH_BOOL:
-      return 1;
-    case RTORCH_INT16:
-    case RTORCH_FLOAT16:
-    case RTORCH_BFLOAT16:
-      return 2;
-    case RTORCH_INT32:
-    case RTORCH_FLOAT32:
-      return 4;
-    case RTORCH_INT64:
-    case RTORCH_FLOAT64:
-      return 8;
-    default:
-      throw std::runtime_error("the standalone runtime has no dtype " +
-                               std::to_string(dtype));
+  const std::int64_t size = DTypeSize(dtype);
+  if (size == 0) {
+    throw std::runtime_error("the standalone runtime has no dtype " +
+                             std::to_string(dtype));
   }
+  return static_cast<std::size_t>(size);
 }
 
 [[maybe_unused]] inline internal::Layout LayoutOf(const Tensor& tensor) {
