@@ -49,6 +49,13 @@ struct Workspace {
 
 namespace {
 
+// take() for floats; null for none.
+inline float* TakeFloats(Workspace* workspace, std::int64_t count) {
+  if (count == 0) return nullptr;
+  return static_cast<float*>(
+      workspace->take(workspace, static_cast<std::size_t>(count) * sizeof(float)));
+}
+
 // keep() for floats and any function `fill(memory)`.
 template <typename Fill>
 const float* KeptFloats(Workspace* workspace, const PackedKey& key, std::int64_t count,
@@ -66,8 +73,7 @@ template <typename Fill>
 const float* PackedFloats(Workspace* workspace, const PackedKey& key,
                           std::int64_t count, const Fill& fill) {
   if (const float* kept = KeptFloats(workspace, key, count, fill)) return kept;
-  auto* memory = static_cast<float*>(
-      workspace->take(workspace, static_cast<std::size_t>(count) * sizeof(float)));
+  float* memory = TakeFloats(workspace, count);
   fill(memory);
   return memory;
 }

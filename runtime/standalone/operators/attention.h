@@ -132,8 +132,7 @@ inline void AttendFloats(const Attention& a, Workspace* workspace) {
   const int parts = static_cast<int>(Least<std::int64_t>(
       PartsOf(2 * units * rows * columns * (width + values), MaxThreads()),
       Greatest<std::int64_t>(units, 1)));
-  auto* memory = static_cast<float*>(workspace->take(
-      workspace, static_cast<std::size_t>(all * parts) * sizeof(float)));
+  float* const memory = TakeFloats(workspace, all * parts);
 
   ForEachPart(parts, [&](int part) {
     float* const key = memory + part * all;

@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "rules_torch/abi.h"
 #include "runtime/standalone/kernels/activation.h"
@@ -56,12 +55,6 @@ struct Steps {
   std::int64_t dilation[3] = {1, 1, 1};
 };
 
-inline float* TakeFloats(Workspace* workspace, std::int64_t count) {
-  if (count == 0) return nullptr;
-  return static_cast<float*>(
-      workspace->take(workspace, static_cast<std::size_t>(count) * sizeof(float)));
-}
-
 // An image of floats [n, c, h, w], or [n, c, w] with one row; strides in elements.
 struct Image {
   explicit Image(const Operand& operand)
@@ -83,6 +76,17 @@ struct Image {
     image.column_stride = channels;
     image.row_stride = width * channels;
     image.batch_stride = height * width * channels;
+    return image;
+  }
+
+  // Likewise, channels first.
+  Image ChannelsFirst(float* memory) const {
+    Image image = *this;
+    image.data = memory;
+    image.column_stride = 1;
+    image.row_stride = width;
+    image.channel_stride = height * width;
+    image.batch_stride = channels * height * width;
     return image;
   }
 
@@ -113,13 +117,20 @@ inline void CopyImage(const Image& from, const Image& to) {
   });
 }
 
+// A copy of filters as torch has them: dense, [out_channels, channels, height, width].
+inline const float* FiltersOfTorch(const Image& filters, Workspace* workspace) {
+  const Image dense = filters.ChannelsFirst(TakeFloats(workspace, filters.count()));
+  CopyImage(filters, dense);
+  return dense.data;
+}
+
 // Packs filters of any strides, as kernels/convolution.h wants them.
-inline void PackFiltersOf(const Image& weight, const Convolution& c, float* packed) {
+inline void PackFiltersOf(const Image& weight, const Convolution& c,
+                          Workspace* workspace, float* packed) {
   const std::int64_t taps = TapsOf(c);
   const std::int64_t in = c.channels / c.groups;
   const std::int64_t out = c.out_channels / c.groups;
-  const bool is_depthwise = IsDepthwise(c);
-  if (!is_depthwise && (in == 1 || weight.channel_stride == 1) &&
+  if (!IsDepthwise(c) && (in == 1 || weight.channel_stride == 1) &&
       (c.kernel_width == 1 || weight.column_stride == in) &&
       (c.kernel_height == 1 || weight.row_stride == c.kernel_width * in)) {
     const std::int64_t panels = DivideUp(out, kPanel);
@@ -137,31 +148,7 @@ inline void PackFiltersOf(const Image& weight, const Convolution& c, float* pack
     });
     return;
   }
-  for (std::int64_t oc = 0; oc < c.out_channels; ++oc) {
-    const std::int64_t group = oc / out;
-    const std::int64_t column = oc % out;
-    for (std::int64_t tap = 0; tap < taps; ++tap) {
-      const float* from = weight.data + oc * weight.batch_stride +
-                          tap / c.kernel_width * weight.row_stride +
-                          tap % c.kernel_width * weight.column_stride;
-      for (std::int64_t i = 0; i < in; ++i) {
-        float* to = is_depthwise
-                        ? packed + tap * c.channels + oc
-                        : packed + group * FiltersOfGroup(c) +
-                              (column / kPanel * taps * in + tap * in + i) * kPanel +
-                              column % kPanel;
-        *to = from[i * weight.channel_stride];
-      }
-    }
-    // Columns that the last panel lacks are zeros.
-    if (is_depthwise || column + 1 < out) continue;
-    for (std::int64_t i = 0; i < taps * in; ++i) {
-      for (std::int64_t j = column + 1; j < RoundUp(out, kPanel); ++j) {
-        packed[group * FiltersOfGroup(c) + (column / kPanel * taps * in + i) * kPanel +
-               j % kPanel] = 0;
-      }
-    }
-  }
+  PackFilters(FiltersOfTorch(weight, workspace), c, packed);
 }
 
 enum class Packing : std::int64_t { kFilters = 1, kWinograd = 2 };
@@ -185,17 +172,8 @@ inline const float* WinogradFilters(const Image& filters, const Convolution& c,
                                     Workspace* workspace) {
   return KeptFloats(workspace, KeyOf(Packing::kWinograd, filters, c),
                     WinogradFiltersSize<WinogradTwo>(c), [&](float* packed) {
-                      // As torch has them.
-                      Image dense = filters;
-                      dense.column_stride = 1;
-                      dense.row_stride = c.kernel_width;
-                      dense.channel_stride = c.kernel_height * c.kernel_width;
-                      dense.batch_stride = c.channels * dense.channel_stride;
-                      const std::unique_ptr<float[]> memory(
-                          new float[static_cast<std::size_t>(filters.count())]);
-                      dense.data = memory.get();
-                      CopyImage(filters, dense);
-                      PackWinograd<WinogradTwo>(dense.data, c, packed);
+                      PackWinograd<WinogradTwo>(FiltersOfTorch(filters, workspace), c,
+                                                packed);
                     });
 }
 
@@ -261,9 +239,9 @@ inline void ConvolveFloats(const Operand& input, const Operand& weight,
     c.scratch = TakeFloats(workspace, ScratchOfWinograd<WinogradTwo>(c));
     ConvolveWinograd<WinogradTwo>(c, epilogue);
   } else {
-    c.filters =
-        PackedFloats(workspace, KeyOf(Packing::kFilters, filters, c), FiltersSize(c),
-                     [&](float* packed) { PackFiltersOf(filters, c, packed); });
+    c.filters = PackedFloats(
+        workspace, KeyOf(Packing::kFilters, filters, c), FiltersSize(c),
+        [&](float* packed) { PackFiltersOf(filters, c, workspace, packed); });
     c.scratch = TakeFloats(workspace, ScratchOf(c));
     Convolve(c, epilogue);
   }

@@ -107,12 +107,6 @@ inline void MultiplyFloats(const AnyProduct& p, Workspace* workspace) {
   }
   const Matrix b = {static_cast<const float*>(p.b.data), p.b.row_stride,
                     p.b.column_stride};
-  const auto take = [&](std::int64_t count) {
-    return count == 0
-               ? nullptr
-               : static_cast<float*>(workspace->take(
-                     workspace, static_cast<std::size_t>(count) * sizeof(float)));
-  };
   // One matrix for the whole batch may be a weight.
   const float* packed = nullptr;
   if (p.batch == 1) {
@@ -122,10 +116,10 @@ inline void MultiplyFloats(const AnyProduct& p, Workspace* workspace) {
                         [&](float* to) { Pack(b, p.k, p.n, to); });
   }
   if (packed != nullptr) {
-    product.scratch = take(ScratchOfPacked(product));
+    product.scratch = TakeFloats(workspace, ScratchOfPacked(product));
     return MatmulPacked(product, packed, 0, epilogue);
   }
-  product.scratch = take(ScratchOf(product));
+  product.scratch = TakeFloats(workspace, ScratchOf(product));
   Matmul(product, {b, p.b.batch_stride}, epilogue);
 }
 
