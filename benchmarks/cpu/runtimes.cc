@@ -1,6 +1,6 @@
 // Models with each of the two runtimes, in turn, in one process.
 //
-//   bazel run -c opt //benchmarks/cpu:runtimes [-- ROUNDS]
+//   ./bazelw run //benchmarks/cpu:runtimes [-- ROUNDS]
 //
 // Prints the median time of a call with buffers given, and the ratio of standalone's to
 // libtorch's. OMP_NUM_THREADS says in how many threads.
