@@ -8,6 +8,7 @@ load(
     "py_torch_library",
     "torch_model",
     "torch_model_test",
+    "torch_op_library",
 )
 ```
 
@@ -28,7 +29,7 @@ cc_torch_library(
 ```
 
 Any C++ target may depend on `:resnet` and include `"models/resnet.h"`.
-`py_torch_library` makes a Python module of it.
+`py_torch_library` makes a Python module of it, `torch_op_library` a torch operator.
 
 Triton kernels take two as well: `triton_library` names the Python file,
 `cc_triton_library` compiles instantiations of its kernels, which `triton_kernel`
@@ -58,6 +59,7 @@ load("//rules/private:cc_triton_library.bzl", _cc_triton_library = "cc_triton_li
 load("//rules/private:py_torch_library.bzl", _py_torch_library = "py_torch_library")
 load("//rules/private:torch_model.bzl", _torch_model = "torch_model")
 load("//rules/private:torch_model_test.bzl", _torch_model_test = "torch_model_test")
+load("//rules/private:torch_op_library.bzl", _torch_op_library = "torch_op_library")
 load("//rules/private:triton_kernel.bzl", _triton_kernel = "triton_kernel")
 load("//rules/private:triton_library.bzl", _triton_library = "triton_library")
 load("//rules/private:triton_tuner.bzl", _triton_tuner = "triton_tuner")
@@ -67,6 +69,7 @@ torch_model = _torch_model
 cc_torch_library = _cc_torch_library
 cc_torch_shared_library = _cc_torch_shared_library
 py_torch_library = _py_torch_library
+torch_op_library = _torch_op_library
 torch_model_test = _torch_model_test
 torch_compiler_toolchain = _torch_compiler_toolchain
 torch_runtime_toolchain = _torch_runtime_toolchain

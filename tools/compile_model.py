@@ -135,6 +135,18 @@ def _python(args: argparse.Namespace) -> None:
     _write(_beside(args.out, ".pyi"), stub)
 
 
+def _torch_op(args: argparse.Namespace) -> None:
+    from torch_aot import torch_op
+
+    with open(args.manifest, encoding="utf-8") as file:
+        manifest = file.read()
+    module, stub = torch_op.render(
+        manifest, label=args.label, op=args.op, library=args.library
+    )
+    _write(args.out, module)
+    _write(_beside(args.out, ".pyi"), stub)
+
+
 def _reference(args: argparse.Namespace) -> None:
     from torch_aot import reference
 
@@ -397,6 +409,28 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
     )
     added.add_argument(
         "--weights", default="", help="the weights file, likewise [in the library]"
+    )
+    added.add_argument(
+        "--out",
+        required=True,
+        type=output,
+        metavar="FILE.py",
+        help="to write, and FILE.pyi beside it",
+    )
+
+    added = stage(
+        "torch_op",
+        _torch_op,
+        "a compiled model's manifest to the Python module of a torch operator",
+        quiet=contextlib.nullcontext,
+    )
+    added.add_argument("manifest", metavar="FILE.json", help="from codegen")
+    added.add_argument("--label", required=True, help="what the module is called")
+    added.add_argument(
+        "--op", required=True, metavar="NAMESPACE::NAME", help="the operator"
+    )
+    added.add_argument(
+        "--library", required=True, help="the shared library, from the module's folder"
     )
     added.add_argument(
         "--out",

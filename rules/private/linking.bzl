@@ -38,10 +38,9 @@ rtorch_model_api(void) {{
 """
 
 _VERSION_SCRIPT = """\
-{
-  global: rtorch_model_api;
-  local: *;
-};
+{{
+{exported}  local: *;
+}};
 """
 
 LINK_MODEL_ATTRS = {
@@ -61,28 +60,81 @@ def link_model(ctx, *, library, file_name):
       File, in the target's package.
     """
     toolchain, features = configure_cc(ctx)
-    source = ctx.actions.declare_file(ctx.label.name + ".export.cc")
-    ctx.actions.write(source, _EXPORT.format(
-        id = library[TorchCodegenInfo].id,
-        label = label_text(ctx.label),
-    ))
-    script = ctx.actions.declare_file(ctx.label.name + ".lds")
-    ctx.actions.write(script, _VERSION_SCRIPT)
+    objects = compile_text(
+        ctx,
+        toolchain = toolchain,
+        features = features,
+        suffix = ".export.cc",
+        text = _EXPORT.format(
+            id = library[TorchCodegenInfo].id,
+            label = label_text(ctx.label),
+        ),
+        compilation_contexts = [ctx.attr._abi[CcInfo].compilation_context],
+    )
+    return link_shared(
+        ctx,
+        toolchain = toolchain,
+        features = features,
+        objects = objects,
+        linking_contexts = [library[CcInfo].linking_context],
+        exported = ["rtorch_model_api"],
+        file_name = file_name,
+    )
+
+def compile_text(ctx, *, toolchain, features, suffix, text, compilation_contexts, flags = []):
+    """Declares the compilation of a source that the rule itself writes.
+
+    Args:
+      ctx: the rule's context.
+      toolchain: CcToolchainInfo.
+      features: FeatureConfiguration.
+      suffix: string; how the source's name ends, behind the target's.
+      text: string; C++.
+      compilation_contexts: list of CcCompilationContexts; what it includes.
+      flags: list of strings; the compiler's.
+
+    Returns:
+      CcCompilationOutputs.
+    """
+    source = ctx.actions.declare_file(ctx.label.name + suffix)
+    ctx.actions.write(source, text)
     _, objects = cc_common.compile(
         name = ctx.label.name,
         actions = ctx.actions,
         cc_toolchain = toolchain,
         feature_configuration = features,
         srcs = [source],
-        compilation_contexts = [ctx.attr._abi[CcInfo].compilation_context],
+        user_compile_flags = flags,
+        compilation_contexts = compilation_contexts,
     )
+    return objects
+
+def link_shared(ctx, *, toolchain, features, objects, linking_contexts, exported, file_name):
+    """Declares a shared library that hides all but a few symbols.
+
+    Args:
+      ctx: the rule's context.
+      toolchain: CcToolchainInfo.
+      features: FeatureConfiguration.
+      objects: CcCompilationOutputs.
+      linking_contexts: list of LinkingContexts.
+      exported: list of strings; symbols.
+      file_name: string; `lib<something>.so`.
+
+    Returns:
+      File, in the target's package.
+    """
+    script = ctx.actions.declare_file(ctx.label.name + ".lds")
+    ctx.actions.write(script, _VERSION_SCRIPT.format(
+        exported = "".join(["  global: {};\n".format(symbol) for symbol in exported]),
+    ))
     linked = cc_common.link(
         name = file_name.removeprefix("lib").removesuffix(".so"),
         actions = ctx.actions,
         cc_toolchain = toolchain,
         feature_configuration = features,
         compilation_outputs = objects,
-        linking_contexts = [library[CcInfo].linking_context],
+        linking_contexts = linking_contexts,
         output_type = "dynamic_library",
         user_link_flags = [
             "-Wl,--version-script=" + script.path,

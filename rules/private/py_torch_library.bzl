@@ -8,6 +8,7 @@ load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:linking.bzl", "LINK_MODEL_ATTRS", "dynamic_libraries", "link_model")
 load("//rules/private:names.bzl", "label_text")
+load("//rules/private:python.bzl", "MODULE_ATTRS", "check_module_name", "module_providers")
 
 _DOC = """Makes a Python module of a compiled model: the artefact that C++ has, called from Python.
 
@@ -49,13 +50,11 @@ _ATTRS = {
         providers = [CcInfo, TorchCodegenInfo],
     ),
     "class_name": attr.string(doc = "Name of the Python class. Default: the C++ class's."),
-    "_runtime": attr.label(default = "//runtime/python:rtorch", providers = [PyInfo]),
 }
 
 def _py_torch_library_impl(ctx):
     name = ctx.label.name
-    if name[0].isdigit() or [c for c in name.elems() if not (c.isalnum() or c == "_")]:
-        fail("'{}' is no name of a Python module; choose one like 'resnet_py'".format(name), attr = "name")
+    check_module_name(name)
     library = ctx.attr.model_library
     codegen = library[TorchCodegenInfo]
     module = ctx.actions.declare_file(name + ".py")
@@ -80,25 +79,12 @@ def _py_torch_library_impl(ctx):
         mnemonic = "TorchPython",
         progress_message = "Generating Python for PyTorch model %{label}",
     )
-    runtime = ctx.attr._runtime
-    files = [module, stub, library_file] + weights
-    return [
-        DefaultInfo(
-            files = depset(files),
-            runfiles = ctx.runfiles(
-                files + dynamic_libraries(library[CcInfo]),
-            ).merge(runtime[DefaultInfo].default_runfiles),
-        ),
-        PyInfo(
-            imports = runtime[PyInfo].imports,
-            transitive_sources = depset(
-                [module],
-                order = "postorder",
-                transitive = [runtime[PyInfo].transitive_sources],
-            ),
-            uses_shared_libraries = True,
-        ),
-    ]
+    return module_providers(
+        ctx,
+        module = module,
+        files = [module, stub, library_file] + weights,
+        libraries = dynamic_libraries(library[CcInfo]),
+    )
 
 def _relative(ctx, file, sibling):
     """The path of a file among runfiles, from the folder of another."""
@@ -119,7 +105,7 @@ def _runfiles_path(ctx, file):
 py_torch_library = rule(
     implementation = _py_torch_library_impl,
     doc = _DOC,
-    attrs = _ATTRS | LINK_MODEL_ATTRS | TOOL_ATTRS,
+    attrs = _ATTRS | LINK_MODEL_ATTRS | MODULE_ATTRS | TOOL_ATTRS,
     fragments = ["cpp"],
     provides = [PyInfo],
     toolchains = [COMPILER_TOOLCHAIN_TYPE] + use_cc_toolchain(),

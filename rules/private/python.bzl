@@ -1,4 +1,4 @@
-"""What the tool needs to import the user's Python."""
+"""The Python that the tool imports, and that rules generate."""
 
 load("@rules_python//python:defs.bzl", "PyInfo")
 
@@ -78,3 +78,46 @@ def python_files(deps):
         transitive = [dep[PyInfo].transitive_sources for dep in deps] +
                      [dep[DefaultInfo].default_runfiles.files for dep in deps],
     )
+
+# Of rules that generate a module.
+MODULE_ATTRS = {
+    "_runtime": attr.label(default = "//runtime/python:rtorch", providers = [PyInfo]),
+}
+
+def check_module_name(name):
+    """Fails if Python cannot import a module by a target's name.
+
+    Args:
+      name: string.
+    """
+    if name[0].isdigit() or [c for c in name.elems() if not (c.isalnum() or c == "_")]:
+        fail("'{}' is no name of a Python module; choose one like 'resnet_py'".format(name), attr = "name")
+
+def module_providers(ctx, *, module, files, libraries):
+    """What a target gives to those that import its generated module.
+
+    Args:
+      ctx: the rule's context; the rule needs MODULE_ATTRS.
+      module: File; the module.
+      files: list of Files; the target's own, the module among them.
+      libraries: list of Files; shared libraries that its own needs.
+
+    Returns:
+      list of DefaultInfo and PyInfo.
+    """
+    runtime = ctx.attr._runtime
+    return [
+        DefaultInfo(
+            files = depset(files),
+            runfiles = ctx.runfiles(files + libraries).merge(runtime[DefaultInfo].default_runfiles),
+        ),
+        PyInfo(
+            imports = runtime[PyInfo].imports,
+            transitive_sources = depset(
+                [module],
+                order = "postorder",
+                transitive = [runtime[PyInfo].transitive_sources],
+            ),
+            uses_shared_libraries = True,
+        ),
+    ]

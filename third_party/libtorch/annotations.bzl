@@ -63,6 +63,19 @@ cc_library(
     includes = ["site-packages/torch/include"],
 )
 
+# All headers: torch/torch.h, torch/script.h, ATen.
+cc_library(
+    name = "torch_headers",
+    hdrs = glob([
+        "site-packages/torch/include/**/*.h",
+        "site-packages/torch/include/**/*.hpp",
+    ]),
+    includes = [
+        "site-packages/torch/include",
+        "site-packages/torch/include/torch/csrc/api/include",
+    ],
+)
+
 # The libraries. libgomp is the OpenMP runtime that libtorch was built with:
 # generated code has to share it, or each would start threads of its own.
 cc_library(

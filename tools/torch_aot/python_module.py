@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import keyword
-import textwrap
-from collections.abc import Sequence
-from typing import Any
 
 from aot_common.errors import fail
 from aot_common.templates import Template
-from torch_aot.signature import Signature, TensorSpec
+from torch_aot import python_text
+from torch_aot.signature import Signature
 
 _MODULE = Template(__file__, "module.py.template")
 _STUB = Template(__file__, "module.pyi.template")
@@ -41,16 +39,16 @@ def render(
             fix='set class_name, to "Resnet" for example',
         )
     common = {
-        "LABEL": _doc(label),
-        "SOURCE": _doc(signature.source),
+        "LABEL": python_text.doc(label),
+        "SOURCE": python_text.doc(signature.source),
         "CLASS": name,
-        "ABOUT": _doc(_about(signature, about)),
+        "ABOUT": python_text.doc(python_text.about(signature, about, "Inputs of run")),
     }
     module = _MODULE.render(
         **common,
         OUTPUT_NAMES="\n".join(f'"{spec.name}",' for spec in signature.outputs),
-        LIBRARY=_literal(library),
-        WEIGHTS=f"_weights = os.path.join(_HERE, {_literal(weights)})"
+        LIBRARY=python_text.literal(library),
+        WEIGHTS=f"_weights = os.path.join(_HERE, {python_text.literal(weights)})"
         if weights
         else None,
     )
@@ -63,31 +61,6 @@ def render(
         RUN=_run(signature),
     )
     return module, stub
-
-
-def _about(signature: Signature, about: dict[str, Any]) -> str:
-    parts = [
-        _tensors("Inputs of run", signature.inputs),
-        _tensors("Outputs", signature.outputs),
-    ]
-    if signature.ranges:
-        parts.append(_wrap(f"where {signature.ranges}."))
-    if about["mutable_constants"]:
-        parts.append(
-            _wrap(
-                "The model has state: its mutable buffers "
-                f"({', '.join(about['mutable_constants'])}) keep their values from one "
-                "run of an instance to the next, and start anew in each instance. Runs "
-                "of one instance wait for one another."
-            )
-        )
-    parts.append(_wrap(f"Compiled for {', '.join(about['isas'])}."))
-    return "\n\n".join(parts)
-
-
-def _tensors(title: str, specs: Sequence[TensorSpec]) -> str:
-    lines = [f"    {spec.name}: {spec.type}" for spec in specs] or ["    none"]
-    return "\n".join([f"{title}:", *lines])
 
 
 def _run(signature: Signature) -> str:
@@ -110,18 +83,4 @@ def _ignored(field: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f'"""{_doc(text)}"""'
-
-
-def _doc(text: str) -> str:
-    """A text as it is written between three quotes."""
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _literal(text: str) -> str:
-    """Python reads JSON's texts."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _wrap(text: str) -> str:
-    return textwrap.fill(text, 84)
+    return f'"""{python_text.doc(text)}"""'
