@@ -16,6 +16,7 @@ STAGES = {
     "codegen": "--label --id --class --namespace --include --isa --runtime --threads "
     "--weights --out",
     "python": "--label --class --library --weights --out",
+    "torch_op": "--label --op --library --out",
     "reference": "--weights --seed --signature --out --cases --test_seed --test_inputs_only",
     "kernel": "--label --declaration --architecture --tuning --candidates --line_info --out",
     "launcher": "--label --id --name --namespace --include --out",

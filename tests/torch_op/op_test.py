@@ -70,7 +70,7 @@ def test_names_and_schemas():
 def test_bits_are_those_of_the_library():
     assert torch.equal(mlp(ROWS), mlp_py.Mlp().run(ROWS).y)
     inputs = encoder_inputs(3, 5)
-    assert torch.equal(encoder(*inputs), encoder_py.Encoder().run(*inputs)[0])
+    assert torch.equal(encoder(*inputs)[0], encoder_py.Encoder().run(*inputs)[0])
 
 
 def test_many_tensors_of_all_dtypes():
@@ -91,7 +91,8 @@ def test_layouts_and_sizes(op):
     want = op(ROWS)
     assert torch.equal(op(ROWS.T.contiguous().T), want)
     assert torch.equal(op(torch.cat([ROWS, ROWS])[2:]), want)
-    assert torch.equal(op(ROWS[:1].expand(2, 8)), op(ROWS[:1]).expand(2, 4))
+    expanded = ROWS[:1].expand(2, 8)
+    assert torch.equal(op(expanded), op(expanded.contiguous()))
     assert want.is_contiguous()
     want.add_(1)  # the caller's own
 
@@ -118,7 +119,7 @@ def test_wrong_tensors(op, wrong, message):
 def test_what_no_model_takes(op):
     with pytest.raises(NotImplementedError):
         op(ROWS.to_sparse())
-    with pytest.raises(RuntimeError, match="declaration: models"):
+    with pytest.raises(RuntimeError, match="Declaration: models"):
         op(3)
 
 
@@ -175,9 +176,7 @@ def test_torch_compile(op):
 @BOTH
 def test_torch_export(op, tmp_path):
     batch = torch.export.Dim("batch", max=64)
-    program = torch.export.export(
-        Around(op), (ROWS,), dynamic_shapes={"x": {0: batch}}
-    )
+    program = torch.export.export(Around(op), (ROWS,), dynamic_shapes={"x": {0: batch}})
     assert op.default in [node.target for node in program.graph.nodes]
     torch.export.save(program, tmp_path / "around.pt2")
     module = torch.export.load(tmp_path / "around.pt2").module()
