@@ -5,8 +5,8 @@ TorchModelInfo = provider(
     fields = {
         "program": "File: the ExportedProgram, `.pt2`.",
         "signature": "File: its inputs and outputs, names, dtypes and symbolic shapes, as JSON.",
-        "source": "File: the Python file that holds the entry point.",
-        "entry": "string: the entry point, a function of `source`.",
+        "source": "File: the Python file that holds the entry point, or an exported program, `.pt2`.",
+        "entry": "string: the entry point, a function of `source`; empty for a program.",
         "weights": "list of Files: state dicts that are merged and loaded.",
         "seed": "int: seed of random initialisation.",
         "imports": "list of strings: directories in which imports are found, below the execution root and, for " +

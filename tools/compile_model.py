@@ -78,16 +78,16 @@ def main(argv: list[str] | None = None, output_root: str = "") -> int:
 
 
 def _export(args: argparse.Namespace) -> None:
-    from torch_aot import export
+    from torch_aot import export, program_file
 
     entry, model = _load(args)
     program, signature = export.export(entry, model)
-    export.save(program, args.program, model.where)
+    program_file.save(program, args.program, model.where)
     _write(args.signature, signature.to_json())
 
 
 def _codegen(args: argparse.Namespace) -> None:
-    from torch_aot import cc, codegen, export
+    from torch_aot import cc, codegen, program_file
     from torch_aot.runtimes import RUNTIMES
 
     signature = _read_signature(args.signature)
@@ -95,7 +95,7 @@ def _codegen(args: argparse.Namespace) -> None:
         args.label, args.id, args.class_name, args.namespace, args.include, args.weights
     )
     generated = codegen.generate(
-        lambda: export.load(args.program),
+        lambda: program_file.load(args.program),
         name=args.id,
         isas=[*dict.fromkeys(args.isa or [_DEFAULT_ISA])],
         runtime=RUNTIMES[args.runtime],
@@ -322,7 +322,10 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
 
     def model_arguments(added: argparse.ArgumentParser) -> None:
         added.add_argument(
-            "entry", metavar="FILE.py:FUNCTION", help="returns a torch_aot.Model"
+            "entry",
+            metavar="FILE.py:FUNCTION|FILE.pt2",
+            help="a function that returns a torch_aot.Model, or what torch.export.save "
+            "wrote",
         )
         added.add_argument(
             "--weights",
@@ -338,7 +341,7 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
     added = stage(
         "export",
         _export,
-        "a model's entry function to an ExportedProgram and signature",
+        "a model's entry function, or a program, to an ExportedProgram and signature",
     )
     model_arguments(added)
     added.add_argument(

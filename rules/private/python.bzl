@@ -54,13 +54,14 @@ def _repository_root(file):
     return root if file.is_source else file.root.path + "/" + root
 
 def add_entry_point(args, model):
-    """Adds what the tool needs to call a model's entry point.
+    """Adds what the tool needs to call a model's entry point, or to read its program.
 
     Args:
       args: Args of an action that runs the tool.
       model: TorchModelInfo.
     """
-    args.add(model.source, format = "%s:" + model.entry.replace("%", "%%"))
+    entry = ":" + model.entry.replace("%", "%%") if model.entry else ""
+    args.add(model.source, format = "%s" + entry)
     args.add(model.seed, format = "--seed=%s")
     args.add_all(model.weights, format_each = "--weights=%s")
     add_import_paths(args, model.imports, model.sources)

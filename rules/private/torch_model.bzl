@@ -1,4 +1,4 @@
-"""torch_model: a model in Python becomes an ExportedProgram."""
+"""torch_model: a model in Python, or an exported one, becomes an ExportedProgram."""
 
 load("@rules_python//python:defs.bzl", "PyInfo")
 load("//rules:providers.bzl", "TorchModelInfo")
@@ -35,6 +35,17 @@ torch_model(
 )
 ```
 
+A program that `torch.export.save` wrote needs no Python. It has its own example inputs,
+dynamic shapes and names; `weights`, if given, replace its state dict. One that another
+version of torch wrote fails the build, with both versions, if this one does not read it.
+
+```starlark
+torch_model(
+    name = "scorer_model",
+    program = "scorer.pt2",
+)
+```
+
 Outputs: `<name>.pt2`, which `torch.export.load` reads, and `<name>.json`, its
 signature. A model that cannot be exported fails the build with the line of the
 model at fault; `--@rules_torch//rules:full_trace` adds PyTorch's whole report.
@@ -43,13 +54,16 @@ model at fault; `--@rules_torch//rules:full_trace` adds PyTorch's whole report.
 _ATTRS = {
     "src": attr.label(
         allow_single_file = [".py"],
-        doc = "The Python file that holds the entry point.",
-        mandatory = True,
+        doc = "The Python file that holds the entry point. There is this, or a `program`.",
     ),
     "entry": attr.string(
         doc = "The entry point's name: a function in `src` that returns a `torch_aot.Model`. " +
               "If it has a parameter `weights`, it gets the state dict and loads it itself.",
-        mandatory = True,
+    ),
+    "program": attr.label(
+        allow_single_file = [".pt2"],
+        doc = "An exported program, in the place of `src` and `entry`. Nothing but tensors and " +
+              "plain Python values is unpickled, or the build fails.",
     ),
     "deps": attr.label_list(
         doc = "Python libraries that `src` imports, beside torch, numpy and `torch_aot`.",
@@ -71,19 +85,32 @@ _ATTRS = {
     ),
 }
 
-def _torch_model_impl(ctx):
-    if not ctx.attr.entry:
+# What calling an entry point takes, and a program has no use for.
+_OF_ENTRY_POINTS = ["src", "entry", "deps", "data", "seed"]
+
+def _check_attributes(ctx):
+    if ctx.attr.program:
+        for name in _OF_ENTRY_POINTS:
+            if getattr(ctx.attr, name):
+                fail("is for a model in Python; leave it out beside `program`", attr = name)
+    elif not ctx.attr.src:
+        fail("must name a Python file, or `program` an exported program", attr = "src")
+    elif not ctx.attr.entry:
         fail("must name a function of {}".format(ctx.file.src.short_path), attr = "entry")
+
+def _torch_model_impl(ctx):
+    _check_attributes(ctx)
+    source = ctx.file.program or ctx.file.src
     program = ctx.actions.declare_file(ctx.label.name + ".pt2")
     signature = ctx.actions.declare_file(ctx.label.name + ".json")
     sources = depset(
-        [ctx.file.src] + ctx.files.data + ctx.files.weights,
+        [source] + ctx.files.data + ctx.files.weights,
         transitive = [python_files(ctx.attr.deps)],
     )
     model = TorchModelInfo(
         program = program,
         signature = signature,
-        source = ctx.file.src,
+        source = source,
         entry = ctx.attr.entry,
         weights = ctx.files.weights,
         seed = ctx.attr.seed,

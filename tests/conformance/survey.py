@@ -20,7 +20,7 @@ from aot_common.errors import UserError
 from tests.conformance import table
 from tests.conformance.operators import model
 from tests.conformance.samples import DTYPES, OPERATORS, Sample, samples
-from torch_aot import codegen, eager, export
+from torch_aot import codegen, eager, export, program_file
 from torch_aot.entry import Entry
 from torch_aot.runtimes import LIBTORCH
 
@@ -57,9 +57,9 @@ def outcome(*calls: Sample) -> str:
             program, signature = export.export(Entry("operators.py:group"), made)
             # What is read back knows less: not how to run what has no fake version.
             path = os.path.join(folder, "sample.pt2")
-            export.save(program, path, made.where)
+            program_file.save(program, path, made.where)
             codegen.generate(
-                lambda: export.load(path),
+                lambda: program_file.load(path),
                 name="sample",
                 isas=["x86-64-v3"],
                 runtime=LIBTORCH,

@@ -192,8 +192,29 @@ def _data_of_deps_impl(ctx):
 
 _data_of_deps_test = analysistest.make(_data_of_deps_impl)
 
-# A forgotten `src` or `entry` is an error of the package that has it, found
-# before analysis: no analysis test could hold such a target.
+def _program_impl(ctx):
+    """An exported program is all that the tool reads, beside weights, and no Python."""
+    env = analysistest.begin(ctx)
+    model = analysistest.target_under_test(env)[TorchModelInfo]
+    asserts.equals(env, "tests/rules/saved.pt2", model.source.short_path)
+    asserts.equals(env, "", model.entry)
+    action = action_of(env, "TorchExport")
+    asserts.equals(env, ["export", model.source.path], action.argv[2:4])
+    asserts.equals(env, ["tests/rules/head.pth", "tests/rules/saved.pt2"], own_inputs(action))
+    bin = analysistest.target_bin_dir_path(env)
+    assert_contains(env, action.argv, "--weights={}/tests/rules/head.pth".format(bin))
+    return analysistest.end(env)
+
+_program_test = analysistest.make(_program_impl)
+
+# A model is of one thing or the other.
+_program_and_src_test = failure_test("attribute src: is for a model in Python; leave it out beside `program`")
+_program_and_seed_test = failure_test("attribute seed: is for a model in Python; leave it out beside `program`")
+_nothing_test = failure_test("attribute src: must name a Python file, or `program` an exported program")
+_entry_forgotten_test = failure_test("attribute entry: must name a function of tests/rules/model.py")
+
+# `program` is no archive of another kind, whose ending says so.
+_program_not_exported_test = failure_test("data.txt' is misplaced here (expected .pt2)")
 
 # `src` is a Python file.
 _src_not_python_test = failure_test("data.txt' is misplaced here (expected .py)")
@@ -260,9 +281,42 @@ def torch_model_test_suite(name):
         tags = ["manual"],
         deps = [":cc"],
     )
+    torch_model(
+        name = "program_model",
+        program = "saved.pt2",
+        tags = ["manual"],
+        weights = ["head.pth"],
+    )
+    torch_model(
+        name = "program_and_src",
+        src = "model.py",
+        program = "saved.pt2",
+        tags = ["manual"],
+    )
+    torch_model(
+        name = "program_and_seed",
+        program = "saved.pt2",
+        seed = 7,
+        tags = ["manual"],
+    )
+    torch_model(
+        name = "program_not_exported",
+        program = "data.txt",
+        tags = ["manual"],
+    )
+    torch_model(
+        name = "model_of_nothing",
+        tags = ["manual"],
+    )
+    torch_model(
+        name = "entry_forgotten",
+        src = "model.py",
+        tags = ["manual"],
+    )
     suite(name, {
         "torch_model_data_of_deps_test": (_data_of_deps_test, ":model_with_data_in_deps"),
         "torch_model_deps_not_python_test": (_deps_not_python_test, ":deps_not_python"),
+        "torch_model_entry_forgotten_test": (_entry_forgotten_test, ":entry_forgotten"),
         "torch_model_export_arguments_test": (_export_arguments_test, ":model"),
         "torch_model_export_defaults_test": (_export_defaults_test, ":plain_model"),
         "torch_model_export_environment_test": (_export_environment_test, ":model"),
@@ -280,6 +334,11 @@ def torch_model_test_suite(name):
             ":model_with_deps_in_another_repository",
         ),
         "torch_model_import_paths_test": (_import_paths_test, ":model"),
+        "torch_model_of_nothing_test": (_nothing_test, ":model_of_nothing"),
+        "torch_model_program_and_seed_test": (_program_and_seed_test, ":program_and_seed"),
+        "torch_model_program_and_src_test": (_program_and_src_test, ":program_and_src"),
+        "torch_model_program_not_exported_test": (_program_not_exported_test, ":program_not_exported"),
+        "torch_model_program_test": (_program_test, ":program_model"),
         "torch_model_providers_test": (_providers_test, ":model"),
         "torch_model_src_not_python_test": (_src_not_python_test, ":src_not_python"),
         "torch_model_weights_unknown_test": (_weights_unknown_test, ":weights_unknown"),

@@ -197,7 +197,7 @@ def test_a_program_that_is_none(write, tool, tmp_path):
     (tmp_path / "out" / "m.pt2").write_bytes(b"what")
     result = tool(*CODEGEN)
     assert (result.status, result.files) == (1, ["m.json", "m.pt2"])
-    assert "m.pt2: error: not an exported program that torch" in result.text
+    assert "m.pt2: error: the file is not an exported program" in result.text
     assert len(result.output.splitlines()) < 8
 
 

@@ -23,6 +23,7 @@ MODEL = """
         ("model.py", "'model.py' does not name an entry point"),
         ("model.txt:net", "'model.txt:net' does not name an entry point"),
         ("model.py:net()", "'model.py:net()' does not name an entry point"),
+        ("model.pt2:net", "'model.pt2:net' does not name an entry point"),
         ("none.py:net", "none.py: error: the file does not exist"),
         ("model.py:nut", "model.py: error: there is no function 'nut' in this file"),
         ("model.py:nn", "model.py: error: 'nn' is a module, not a function"),

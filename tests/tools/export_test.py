@@ -24,7 +24,7 @@ from torch.nn.utils import prune
 
 import compile_model
 from aot_common.errors import UserError
-from torch_aot import Model, export
+from torch_aot import Model, export, program_file
 from torch_aot.entry import Entry
 from torch_aot.signature import Signature
 
@@ -219,7 +219,7 @@ def test_programs_need_none_of_the_users_classes(tmp_path):
         return Point(state.cell + point.x, {"m": x.max(1), "s": State(x, -x)})
 
     program, _ = run(forward, State(X, X), Point(X, X), X)
-    export.save(program, str(tmp_path / "m.pt2"), "model.py:1")
+    program_file.save(program, str(tmp_path / "m.pt2"), "model.py:1")
     script = f"""
 import torch
 program = torch.export.load({str(tmp_path / "m.pt2")!r})
@@ -677,7 +677,7 @@ def test_weights_are_loaded_into_torchscript(write, tool, tmp_path):
         *("--program=OUT/m.pt2", "--signature=OUT/m.json"),
     )
     assert (result.status, result.output) == (0, "")
-    program = export.load(str(tmp_path / "out" / "m.pt2"))
+    program = program_file.load(str(tmp_path / "out" / "m.pt2"))
     assert program.module()(torch.ones(1, 3)).tolist() == [[3, 3]]
 
 
@@ -1088,7 +1088,7 @@ def test_the_bytes_are_the_same_twice(write, tool, tmp_path):
     assert made[0] == made[1] == made[2]
 
     # And the traces in the program name the model's file and line.
-    program = export.load(str(tmp_path / "out" / "first.pt2"))
+    program = program_file.load(str(tmp_path / "out" / "first.pt2"))
     traces = "".join(node.meta.get("stack_trace", "") for node in program.graph.nodes)
     line = SOURCE.splitlines().index("        y = self.norm(self.layer(x))")
     assert f'File "models/net.py", line {line}' in traces
@@ -1104,7 +1104,7 @@ def test_seeds(write, tool, tmp_path):
             *("--program=OUT/net.pt2", "--signature=OUT/net.json"),
         )
         assert result.status == 0
-        program = export.load(str(tmp_path / "out" / "net.pt2"))
+        program = program_file.load(str(tmp_path / "out" / "net.pt2"))
         weights.append(program.state_dict["layer.weight"])
     assert not torch.equal(*weights)
     torch.manual_seed(0)
@@ -1153,28 +1153,5 @@ def test_modules_are_put_into_eval_mode(write, tool, tmp_path):
         """,
     )
     tool("export", "model.py:net", "--program=OUT/m.pt2", "--signature=OUT/m.json")
-    program = export.load(str(tmp_path / "out" / "m.pt2"))
+    program = program_file.load(str(tmp_path / "out" / "m.pt2"))
     assert program.module()(torch.ones(8)).tolist() == [1] * 8
-
-
-# ---- Reading and writing.
-
-
-def test_a_failed_save_leaves_nothing(tmp_path, monkeypatch):
-    def fail(program, path):
-        pathlib.Path(path).write_bytes(b"half")
-        raise ValueError("no")
-
-    program, _ = run(lambda x: x + 1, X)
-    monkeypatch.setattr(torch.export, "save", fail)
-    with pytest.raises(UserError, match="ValueError: no"):
-        export.save(program, str(tmp_path / "m.pt2"), "model.py:1")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 but no zip", b"{}"])
-def test_load_rejects_what_is_no_program(content, tmp_path):
-    path = tmp_path / "m.pt2"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match="not an exported program"):
-        export.load(str(path))

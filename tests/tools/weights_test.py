@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from aot_common.errors import UserError
-from torch_aot import export, weights
+from torch_aot import program_file, weights
 
 STATE = {
     "weight": torch.arange(6, dtype=torch.float32).reshape(2, 3),
@@ -304,7 +304,7 @@ def test_weights_reach_the_program(write, tool, tmp_path):
         *OUTPUTS,
     )
     assert (result.status, result.output) == (0, "")
-    program = export.load(str(tmp_path / "out" / "m.pt2"))
+    program = program_file.load(str(tmp_path / "out" / "m.pt2"))
     assert equal(program.state_dict, state)
     assert program.module()(torch.ones(1, 3)).tolist() == [[7, 7]]
 
@@ -315,7 +315,7 @@ def test_an_entry_may_load_weights_itself(write, tool, tmp_path):
     save_zip(state, "w.pth")
     result = tool("export", "model.py:renamed", "--weights=w.pth", *OUTPUTS)
     assert (result.status, result.output) == (0, "")
-    program = export.load(str(tmp_path / "out" / "m.pt2"))
+    program = program_file.load(str(tmp_path / "out" / "m.pt2"))
     assert program.state_dict["bias"].tolist() == [1, 1]
 
 
@@ -391,7 +391,7 @@ def test_an_entry_gets_a_training_checkpoint(write, tool, tmp_path):
     save_zip({"step": 7, "model_state": state}, "w.pth")
     result = tool("export", "model.py:net", "--weights=w.pth", *OUTPUTS)
     assert (result.status, result.output) == (0, "")
-    program = export.load(str(tmp_path / "out" / "m.pt2"))
+    program = program_file.load(str(tmp_path / "out" / "m.pt2"))
     assert equal(program.state_dict, state)
 
 
@@ -410,7 +410,13 @@ def test_an_exported_program_is_no_state_dict(name):
         torch.export.save(program, file)
     message = error(name)
     assert "the file is an ExportedProgram, not a state dict" in message
-    assert "Model(torch.export.load(path), ...)" in message
+    assert "make it the torch_model's `program` instead" in message
+
+
+def test_a_compiled_package_is_no_state_dict():
+    with zipfile.ZipFile("w.pt", "w") as archive:
+        archive.writestr("w/data/aotinductor/model/model.so", b"")
+    assert "the file is an AOTInductor package, not a state dict" in error("w.pt")
 
 
 # What those messages say to do.

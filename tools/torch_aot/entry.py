@@ -1,9 +1,10 @@
-"""Finds and calls the user's entry function."""
+"""Finds and calls the user's entry function, or reads the user's exported program."""
 
 from __future__ import annotations
 
 import inspect
 import random
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,8 +15,8 @@ import torch
 from aot_common import user_file
 from aot_common.errors import UserError, error_at, fail
 from aot_common.frames import Frame
-from aot_common.paths import shorten_path
-from torch_aot import eager, torch_errors, torchscript
+from aot_common.paths import portable_path, shorten_path
+from torch_aot import eager, program_file, torch_errors, torchscript
 from torch_aot import weights as weights_lib
 from torch_aot.frames import model_frames
 from torch_aot.model import Model
@@ -23,22 +24,31 @@ from torch_aot.torch_errors import root_cause, summary
 
 
 class Entry:
-    """An entry function: `models/resnet.py:resnet18`.
+    """What a model is made of: `models/resnet.py:resnet18`, or `models/resnet.pt2`.
 
     Attributes:
-        path: The model file.
-        function: The entry function's name.
+        path: The Python file, or the exported program.
+        function: The entry function's name; empty for a program.
     """
 
     def __init__(self, spec: str) -> None:
         path, colon, function = spec.rpartition(":")
-        if not colon or not path.endswith(".py") or not function.isidentifier():
+        if spec.endswith(".pt2"):
+            path, function = spec, ""
+        elif not colon or not path.endswith(".py") or not function.isidentifier():
             fail(
                 f"{spec!r} does not name an entry point",
-                fix="write FILE.py:FUNCTION, e.g. models/resnet.py:resnet18",
+                fix="write FILE.py:FUNCTION, e.g. models/resnet.py:resnet18, or FILE.pt2, "
+                "an exported program",
             )
         self.path = path
         self.function = function
+
+    @property
+    def source(self) -> str:
+        """What generated files say that they are of, on every machine and configuration."""
+        path = re.sub(r"^bazel-out/[^/]+/bin/", "", portable_path(self.path))
+        return f"{path}:{self.function}" if self.function else path
 
     def explain(self, error: Exception, model: Model) -> UserError:
         """Turns an exception into a UserError that names the user's line.
@@ -56,7 +66,7 @@ class Entry:
 
     @eager.portable()
     def load(self, weights: Sequence[str], seed: int) -> Model:
-        """Calls the entry function and loads the weights.
+        """Calls the entry function, or reads the program, and loads the weights.
 
         Args:
             weights: The declared weights files. What they hold, merged, goes to the
@@ -70,9 +80,12 @@ class Entry:
 
         Raises:
             UserError: The file or the function is missing, the function fails
-                or returns something else, or the weights are unreadable or do not fit.
+                or returns something else, the program is none that this torch reads, or
+                the weights are unreadable or do not fit.
         """
         _seed_generators(seed)  # the file may make tensors when it is imported
+        if not self.function:
+            return self._load_program(weights)
         function = self._find(self._import())
         where = _definition(function) or shorten_path(self.path)
         parameters = inspect.signature(function).parameters
@@ -100,6 +113,18 @@ class Entry:
             raise self.explain_own(
                 "freezing TorchScript raised", error, model.where
             ) from error
+        return model
+
+    def _load_program(self, weights: Sequence[str]) -> Model:
+        model = Model(program_file.load(self.path))
+        model.where = shorten_path(self.path)
+        model.unpack_program()
+        _allow_eval(model.module)
+        model.module.eval()
+        if weights:
+            weights_lib.load_strictly(
+                model.module, weights_lib.read(weights), model.where
+            )
         return model
 
     def _import(self) -> types.ModuleType:

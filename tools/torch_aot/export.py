@@ -6,10 +6,8 @@ import collections
 import dataclasses
 import inspect
 import keyword
-import os
 import random
 import re
-import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -19,19 +17,12 @@ import sympy
 import torch
 
 from aot_common import cpp_names
-from aot_common.errors import UserError, fail
-from aot_common.paths import portable_path, shorten_path
-from torch_aot import (
-    dynamic_shapes,
-    graph_checks,
-    state,
-    torchscript,
-    upstream,
-)
+from aot_common.errors import fail
+from aot_common.paths import portable_path
+from torch_aot import dynamic_shapes, graph_checks, state, torchscript
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
 from torch_aot.model import Model
-from torch_aot.torch_errors import explain, summary
 from torch_aot.upstream import pytree
 
 # Names are members of structs, and no struct has a member of its own name.
@@ -67,6 +58,7 @@ def export(
     if program is None:
         program = _export(entry, model, args, kwargs, shapes)
     else:
+        graph_checks.check_given(program, names, model.where)
         program.example_inputs = args, kwargs
     signature = _signature(program, entry, model, names, shapes)
     graph_checks.check(program, [spec.name for spec in signature.inputs], model.where)
@@ -257,7 +249,7 @@ def _signature(
         inputs=tuple(specs[0]),
         outputs=tuple(specs[1]),
         symbols=dims.used,
-        source=f"{portable_path(entry.path)}:{entry.function}",
+        source=entry.source,
     )
 
 
@@ -518,49 +510,3 @@ def _plain(spec: pytree.TreeSpec) -> pytree.TreeSpec:
     ):
         return pytree.TreeSpec(spec.type, spec.context, children)
     return pytree.TreeSpec(tuple, None, children)
-
-
-def save(program: torch.export.ExportedProgram, path: str, where: str) -> None:
-    """Writes a program as `.pt2`, whole or not at all.
-
-    Args:
-        program: The program.
-        path: The file to write.
-        where: What errors name if no line of the user's is to blame.
-
-    Raises:
-        UserError: It has something in it that `.pt2` files cannot hold.
-    """
-    directory = os.path.dirname(os.path.abspath(path))
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".export.") as folder:
-        # The archive's entries carry its name: it may not depend on the path.
-        temporary = os.path.join(folder, "model.pt2")
-        try:
-            torch.export.save(program, temporary)
-        except OSError:
-            raise
-        except Exception as error:
-            raise explain(error, where) from error
-        os.replace(temporary, path)
-
-
-def load(path: str) -> torch.export.ExportedProgram:
-    """Reads a `.pt2`.
-
-    Raises:
-        UserError: It is none, or one of another torch.
-        OSError: It cannot be read.
-    """
-    with open(path, "rb"):  # torch's own error for a missing file names none
-        pass
-    try:
-        program = torch.export.load(path)
-    except Exception as error:
-        raise UserError(
-            f"not an exported program that torch {torch.__version__} reads: "
-            f"{type(error).__name__}: {summary(error, 1)}",
-            where=shorten_path(path),
-            fix="export it with the same torch that reads it",
-        ) from error
-    upstream.complete_hints(program)
-    return program

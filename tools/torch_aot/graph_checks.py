@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.export.graph_signature import InputKind
+from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import GraphModule, Node
 
 from aot_common.errors import UserError, error_at
@@ -53,7 +53,7 @@ def check(
 
     Args:
         program: The program. If it is functionalised, as a given one may be, it has no
-            changes in place to find.
+            changes in place to find; `check_given` finds those of inputs.
         input_names: Of the tensors among the inputs, flattened.
         where: What errors name if the line is unknown.
 
@@ -83,14 +83,7 @@ def check(
     }
     for placeholder, node in effects.changed.items():
         if placeholder.name in names:
-            raise error_at(
-                f"the model changes its input {names[placeholder.name]!r} in place; inputs "
-                "are read-only in C++",
-                frames=frames_of_node(node),
-                where=where,
-                fix="work on a copy: x = x.clone() before the change, or x = x + 1 instead "
-                "of x += 1",
-            )
+            raise _changed_input(names[placeholder.name], frames_of_node(node), where)
         spec = specs[placeholder.name]
         if spec.kind == InputKind.CONSTANT_TENSOR:
             raise error_at(
@@ -101,6 +94,68 @@ def check(
                 fix="register it in __init__: self.register_buffer(name, tensor)",
             )
         _check_memory(spec.target, tensors, frames_of_node(node), where)
+
+
+# What says that a normalisation takes the batch's statistics, and adds them to its own.
+_TRAINING = ("training", "use_input_stats")
+
+
+def check_given(
+    program: torch.export.ExportedProgram, input_names: Sequence[str], where: str
+) -> None:
+    """Checks what only a program can have that was not exported here.
+
+    Args:
+        program: The program.
+        input_names: Of all inputs, flattened.
+        where: What errors name if the line is unknown.
+
+    Raises:
+        UserError: It changes one of its own inputs, as the signature of a functionalised
+            program says; it computes gradients; or it is of a module in training mode.
+    """
+    nodes = {node.name: node for node in program.graph.nodes}
+    inputs = dict(zip(program.graph_signature.user_inputs, input_names, strict=True))
+    for spec in program.graph_signature.output_specs:
+        frames = frames_of_node(nodes[spec.arg.name]) if spec.arg.name in nodes else ()
+        if spec.kind == OutputKind.USER_INPUT_MUTATION:
+            raise _changed_input(inputs[spec.target], frames, where)
+        if spec.kind in (
+            OutputKind.LOSS_OUTPUT,
+            OutputKind.GRADIENT_TO_PARAMETER,
+            OutputKind.GRADIENT_TO_USER_INPUT,
+        ):
+            raise error_at(
+                "the program computes gradients, as for a step of training",
+                frames=frames,
+                where=where,
+                fix="export the forward computation alone",
+            )
+    for node, frames in _operators(program.graph_module):
+        given = {
+            argument.name: value
+            for argument, value in _arguments(node, node.target._schema)
+        }
+        if given.get("running_mean") is not None and any(
+            given.get(switch) is True for switch in _TRAINING
+        ):
+            raise error_at(
+                f"the program was exported in training mode: {node.target.name()} takes "
+                "the batch's statistics, and changes the running ones at each call",
+                frames=frames,
+                where=where,
+                fix="call module.eval() before torch.export.export(module, ...)",
+            )
+
+
+def _changed_input(name: str, frames: Sequence[Frame], where: str) -> UserError:
+    return error_at(
+        f"the model changes its input {name!r} in place; inputs are read-only in C++",
+        frames=frames,
+        where=where,
+        fix="work on a copy: x = x.clone() before the change, or x = x + 1 instead of "
+        "x += 1",
+    )
 
 
 @dataclasses.dataclass

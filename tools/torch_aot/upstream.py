@@ -18,6 +18,7 @@ import functools
 import inspect
 import math
 import pkgutil
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -89,6 +90,9 @@ look_up("torch._C:ScriptModule._method_names")
 
 # Which tensors have no values yet.
 FakeTensor = look_up("torch._subclasses.fake_tensor:FakeTensor")
+
+# Which schema of exported programs torch writes; it reads those of the same major version.
+SCHEMA_VERSION: tuple[int, int] = look_up("torch._export.serde.schema:SCHEMA_VERSION")
 
 # How torch.export matches dynamic_shapes with the inputs.
 combine_args = look_up("torch.export.dynamic_shapes:_combine_args")
@@ -164,6 +168,56 @@ def patched(*patches: Patch) -> Iterator[None]:
             setattr(owner, attribute, patch.replace(original))
             undo.callback(setattr, owner, attribute, original)
         yield
+
+
+def load_programs(path: str) -> dict[str, torch.export.ExportedProgram]:
+    """Reads a `.pt2`'s programs, by name, with the error that is to blame if it fails.
+
+    torch.export.load takes most errors for a file of torch 2.7 or before, and says of all
+    others that there is no such thing in them.
+    """
+    load = look_up("torch.export.pt2_archive._package:load_pt2")
+    return load(path).exported_programs
+
+
+class ProgramHoldsCode(Exception):
+    """A `.pt2` has something in it that runs when it is read; the text says what."""
+
+
+def _weights_alone(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def load(*args: Any, **kwargs: Any) -> Any:
+        return original(*args, **{**kwargs, "weights_only": True})
+
+    return load
+
+
+def _refuse(what: str) -> Callable[..., Any]:
+    def load(*args: Any) -> None:
+        raise ProgramHoldsCode(what)
+
+    return load
+
+
+# What is not done to read a `.pt2`: each of these runs what is in the file.
+LOADS_NO_CODE = (
+    Patch(
+        "torch:load",
+        _weights_alone,
+        "subclasses of tensors, and example inputs where weights_only fails, are "
+        "unpickled without it",
+    ),
+    Patch(
+        "torch.export.pt2_archive._package:pickle",
+        lambda _: types.SimpleNamespace(loads=_refuse("a pickled object of Python's")),
+        "opaque objects are unpickled",
+    ),
+    Patch(
+        "torch.export.pt2_archive._package:_load_aoti",
+        lambda _: _refuse("compiled code"),
+        "shared libraries are loaded",
+    ),
+)
 
 
 def complete_hints(program: torch.export.ExportedProgram) -> None:

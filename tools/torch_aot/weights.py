@@ -14,6 +14,8 @@ import torch
 
 from aot_common.errors import UserError, fail
 from aot_common.paths import shorten_path
+from torch_aot import archives
+from torch_aot.archives import Kind
 
 _SHOWN = 5  # keys shown of each kind; a wrong file misses hundreds
 _SAVE_FIX = "save the state dict alone: torch.save(module.state_dict(), path)"
@@ -89,25 +91,20 @@ def _read_one(path: str, whole: bool) -> Mapping[str, Any]:
 
 def _reject_programs(path: str, where: str) -> None:
     """Rejects archives of whole models, whatever they are called."""
-    if not zipfile.is_zipfile(path):
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = {name.partition("/")[2] for name in archive.namelist()}
-    except zipfile.BadZipFile:  # torch.load says what is wrong
-        return
-    for kind, marker, load, state in (
-        ("a TorchScript archive", "constants.pkl", "torch.jit.load", "state_dict()"),
-        ("an ExportedProgram", "archive_format", "torch.export.load", "state_dict"),
-    ):
-        if marker in names:
-            fail(
-                f"the file is {kind}, not a state dict",
-                where=where,
-                fix="name it in the torch_model's `data` instead, and return "
-                f"Model({load}(path), ...); for its weights alone, save its state dict: "
-                f"torch.save({load}(path).{state}, path)",
-            )
+    fixes = {
+        Kind.COMPILED: _SAVE_FIX,
+        Kind.PROGRAM: "make it the torch_model's `program` instead, in the place of `src`; "
+        "for its weights alone, save its state dict: "
+        "torch.save(torch.export.load(path).state_dict, path)",
+        Kind.TORCHSCRIPT: "name it in the torch_model's `data` instead, and return "
+        "Model(torch.jit.load(path), ...); for its weights alone, save its state dict: "
+        "torch.save(torch.jit.load(path).state_dict(), path)",
+    }
+    kind = archives.kind(path)
+    if kind in fixes:
+        fail(
+            f"the file is {kind.value}, not a state dict", where=where, fix=fixes[kind]
+        )
 
 
 def _read_safetensors(path: str, where: str) -> Mapping[str, torch.Tensor]:
@@ -125,12 +122,11 @@ def _unpickle(path: str, where: str) -> object:
         with warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        unsafe = re.search(r"GLOBAL (\S+)", f"{error} {error.__context__}")
+        unsafe = unsafe_name(error)
         if not unsafe:
             raise _unreadable(path, where, "torch.save", "it is no pickle") from error
         raise UserError(
-            f"the file holds more than tensors ({unsafe[1]}), so unpickling it could run "
-            "code",
+            f"the file holds more than tensors ({unsafe}), so unpickling it could run code",
             where=where,
             fix=_SAVE_FIX,
         ) from error
@@ -141,10 +137,14 @@ def _unpickle(path: str, where: str) -> object:
         raise _unreadable(path, where, "torch.save", reason) from error
 
 
+def unsafe_name(error: pickle.UnpicklingError) -> str:
+    """What torch.load did not unpickle with weights_only: "posix.system", or ""."""
+    found = re.search(r"GLOBAL (\S+)", f"{error} {error.__context__}")
+    return found[1] if found else ""
+
+
 def _unreadable(path: str, where: str, kind: str, reason: str) -> UserError:
-    with open(path, "rb") as file:
-        start = file.read(40)
-    if start.startswith(b"version https://git-lfs"):
+    if archives.is_lfs_pointer(path):
         return UserError(
             "the file is a Git LFS pointer, not the weights",
             where=where,

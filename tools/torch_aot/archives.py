@@ -1,0 +1,55 @@
+"""What a file of PyTorch's is, told by what is in it: endings say little."""
+
+from __future__ import annotations
+
+import enum
+import zipfile
+
+
+class Kind(enum.Enum):
+    """What torch writes into zip archives; the value is how messages call it."""
+
+    PROGRAM = "an ExportedProgram"
+    COMPILED = "an AOTInductor package"
+    TORCHSCRIPT = "a TorchScript archive"
+    PICKLE = "what torch.save wrote"
+
+
+def kind(path: str) -> Kind | None:
+    """What a file is; None if it is none of those.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    names = contents(path)
+    if "constants.pkl" in names:
+        return Kind.TORCHSCRIPT
+    if any(name.startswith("data/aotinductor/") for name in names):
+        return Kind.COMPILED  # a program may be beside it
+    if "serialized_exported_program.json" in names:  # of torch 2.7 or before
+        return Kind.PROGRAM
+    if "archive_format" in names and any(name.startswith("models/") for name in names):
+        return Kind.PROGRAM
+    return Kind.PICKLE if "data.pkl" in names else None
+
+
+def contents(path: str) -> set[str]:
+    """The names of a zip archive's files, without the folder that torch puts around them.
+
+    Before torch 2.8, programs had none. What is no archive, or a broken one, has no names.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError):
+        return set()
+    return {name.partition("/")[2] or name for name in names}
+
+
+def is_lfs_pointer(path: str) -> bool:
+    """Whether Git LFS keeps the file's contents elsewhere."""
+    with open(path, "rb") as file:
+        return file.read(40).startswith(b"version https://git-lfs")
