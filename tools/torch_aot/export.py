@@ -19,7 +19,7 @@ import torch
 from aot_common import cpp_names
 from aot_common.errors import fail
 from aot_common.paths import portable_path
-from torch_aot import dynamic_shapes, graph_checks, state, torchscript
+from torch_aot import dynamic_shapes, graph_checks, state, torchscript, upstream
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
 from torch_aot.model import Model
@@ -79,6 +79,7 @@ def _export(
         torch.no_grad(),
         dynamic_shapes.SizeWatch(shapes, torchscript.is_in(model.module)) as watch,
         torchscript.sizes_stay_symbolic(),
+        upstream.patched(upstream.TRITON_INLINED),
         warnings.catch_warnings(record=True) as caught,
     ):
         try:

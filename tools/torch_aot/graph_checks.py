@@ -16,7 +16,7 @@ from torch.fx import GraphModule, Node
 
 from aot_common.errors import UserError, error_at
 from aot_common.frames import Frame, innermost
-from torch_aot import upstream
+from torch_aot import torch_errors, upstream
 from torch_aot.blame import branch_frame
 from torch_aot.frames import frames_of_node
 
@@ -62,8 +62,17 @@ def check(
             its inputs or a view of one; a while_loop changes one in place; the model
             changes one of its own inputs, a tensor that is no buffer, or memory that
             two buffers share; a view reaches beyond its tensor; a mask stretches what
-            it selects from; or an operator is the user's own or draws random numbers.
+            it selects from; an operator is the user's own or draws random numbers; or a
+            Triton kernel is launched.
     """
+    for node, frames in _calls(program.graph_module):
+        if _launches_triton(node):
+            raise error_at(
+                torch_errors.TRITON,
+                frames=frames,
+                where=where,
+                fix=torch_errors.TRITON_FIX,
+            )
     for node, frames in _operators(program.graph_module):
         _check_operator(node, frames, where)
         _check_masked_select(node, frames, where)
@@ -345,24 +354,40 @@ def _overlap(first: torch.Tensor, second: torch.Tensor) -> bool:
     return max(start for start, _ in spans) < min(end for _, end in spans)
 
 
-def _operators(
+def _calls(
     module: GraphModule, caller: Sequence[Frame] = ()
 ) -> Iterator[tuple[Node, Sequence[Frame]]]:
-    """The calls of operators, in branches and other inner graphs too.
+    """The calls of functions, in branches and other inner graphs too.
 
     Each comes with the stack of the user's code, or the call's of the inner graph: for
     few nodes in branches does torch know it.
     """
     for node in module.graph.nodes:
+        if node.op != "call_function":
+            continue
         frames = frames_of_node(node)
         frames = frames if innermost(frames) else caller
-        if isinstance(node.target, upstream.OpOverload):
-            yield node, frames
+        yield node, frames
         for argument in node.all_input_nodes:
-            if argument.op == "get_attr" and node.op == "call_function":
+            if argument.op == "get_attr":
                 inner = getattr(module, str(argument.target), None)
                 if isinstance(inner, GraphModule):
-                    yield from _operators(inner, frames)
+                    yield from _calls(inner, frames)
+
+
+def _operators(module: GraphModule) -> Iterator[tuple[Node, Sequence[Frame]]]:
+    """The calls of operators."""
+    for node, frames in _calls(module):
+        if isinstance(node.target, upstream.OpOverload):
+            yield node, frames
+
+
+def _launches_triton(node: Node) -> bool:
+    """Whether a call is of a kernel, by wrap_triton, or of an operator with one in it."""
+    if isinstance(node.target, upstream.OpOverload):
+        return node.target.name().partition(".")[0] in upstream.TRITON_OPERATORS
+    name = getattr(node.target, "__name__", "")
+    return name.startswith("triton_kernel_wrapper_")
 
 
 def _check_operator(node: Node, frames: Sequence[Frame], where: str) -> None:

@@ -21,7 +21,14 @@ _CPU_FIX = (
     'models are exported on the CPU: leave out .cuda() and device="cuda", load weights '
     'with map_location="cpu", and make new tensors with device=x.device'
 )
+TRITON = "a Triton kernel is launched here, and models are compiled for the CPU"
+TRITON_FIX = (
+    "compute it with torch operators on the CPU, which the build takes alone: "
+    'if x.device.type == "cuda": kernel[grid](x, ...), else: y = ...'
+)
 _KNOWN = [
+    # Whatever fails in there: there is no driver, or tensors have no memory.
+    (r"/triton/runtime/\w+\.py", TRITON, TRITON_FIX),
     (
         r"Encountered aliasing during higher order op|(?:might|may) be aliasing the input",
         "a branch of torch.cond, or the body of a while_loop, returns one of its inputs, "

@@ -82,6 +82,12 @@ HigherOrderOperator = look_up("torch._ops:HigherOrderOperator")
 # FlopCounterMode lacks the attention of the CPU.
 cpu_attention = look_up("torch:ops.aten._scaled_dot_product_flash_attention_for_cpu")
 
+# Which operators of the user's launch Triton kernels, and what they are for each device.
+TRITON_OPERATORS = look_up("torch._library.triton:triton_ops_to_kernels")
+_check_attributes(
+    "torch._library.custom_ops:CustomOpDef", "_abstract_fn", "_backend_fns", "_qualname"
+)
+
 # Whether TorchScript compiles for the sizes that it first sees.
 set_profiling_mode = look_up("torch._C:_jit_set_profiling_mode")
 
@@ -371,6 +377,23 @@ def user_frame(find: Callable[[Any, Callable[[Any], Any]], Any]) -> Patch:
         lambda original: lambda env: find(env, original),
         "torch.export notes no line of the user's",
     )
+
+
+def _inline_triton(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._qualname not in TRITON_OPERATORS:
+            return original(self, *args, **kwargs)
+        return self._backend_fns.get("cpu", self._abstract_fn)(*args, **kwargs)
+
+    return __call__
+
+
+TRITON_INLINED = Patch(
+    "torch._library.custom_ops:CustomOpDef.__call__",
+    _inline_triton,
+    "torch.export keeps a triton_op whole, also where it is plain PyTorch on the CPU",
+)
 
 
 def vector_isa(class_name: str | None) -> tuple[Patch, ...]:
