@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 import zipfile
 
+# What zipfile raises for archives that are none, or damaged.
+_BROKEN = (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError)
+
 
 class Kind(enum.Enum):
     """What torch writes into zip archives; the value is how messages call it."""
@@ -41,12 +44,27 @@ def contents(path: str) -> set[str]:
     Raises:
         OSError: The file cannot be read.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError):
-        return set()
-    return {name.partition("/")[2] or name for name in names}
+    with open(path, "rb") as file:
+        try:
+            parts = zipfile.ZipFile(file).infolist()
+        except _BROKEN:
+            return set()
+    if parts and min(part.header_offset for part in parts) > 0:
+        return set()  # a file within one that has lost its end
+    return {part.filename.partition("/")[2] or part.filename for part in parts}
+
+
+def damage(path: str) -> str:
+    """What is damaged in a zip archive: the first of its files with a wrong checksum, or ""."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            try:
+                with archive.open(name) as file:
+                    while file.read(1 << 20):
+                        pass
+            except _BROKEN:
+                return name
+    return ""
 
 
 def is_lfs_pointer(path: str) -> bool:

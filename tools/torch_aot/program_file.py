@@ -83,6 +83,12 @@ def _check_kind(path: str, where: str) -> None:
         start = file.read(4)
     kind = archives.kind(path)
     if kind is Kind.PROGRAM:
+        if damaged := archives.damage(path):
+            fail(
+                f"the file is damaged: {damaged} has another checksum than it says",
+                where=where,
+                fix="fetch it again",
+            )
         return
     if kind is not None:
         fail(
@@ -147,7 +153,7 @@ def _unreadable(path: str, where: str, error: Exception) -> UserError:
     if operator and operator[1] != "aten":
         fix = "write the model with PyTorch's own operators"
     elif writer == ours:
-        fix = "fetch the file again: it may be damaged"
+        fix = "fetch the file again: it may be incomplete"
     else:
         fix = f"export it with {ours}, from the Python that it was made of"
     wrote = (
