@@ -154,8 +154,8 @@ class ModelOp {
     // First of all, so that no error leaves one behind.
     std::vector<TensorReference> arguments(num_arguments);
     for (std::uint64_t i = 0; i < num_arguments; ++i) {
-      arguments[i] = TensorReference(
-          torch::stable::detail::to<AtenTensorHandle>(stack[i]));
+      arguments[i] =
+          TensorReference(torch::stable::detail::to<AtenTensorHandle>(stack[i]));
     }
     const RTorchModel* const model = Model();
     std::vector<RTorchTensor> inputs(num_arguments);
@@ -170,8 +170,8 @@ class ModelOp {
       Throw(name_, error.message);
     }
     for (std::uint64_t i = 0; i < num_results; ++i) {
-      stack[i] = torch::stable::detail::from(
-          static_cast<AtenTensorHandle>(outputs[i].owner));
+      stack[i] =
+          torch::stable::detail::from(static_cast<AtenTensorHandle>(outputs[i].owner));
     }
   }
 

@@ -9,7 +9,6 @@ load(
     "action_of",
     "actions_of",
     "assert_contains",
-    "assert_lacks",
     "failure_test",
     "names",
     "own_inputs",

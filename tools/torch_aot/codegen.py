@@ -25,6 +25,7 @@ from aot_common.errors import UserError, error_at
 from aot_common.frames import Frame, chain
 from torch_aot import (
     kernel_checks,
+    parallel_regions,
     provenance,
     results_in_place,
     upstream,
@@ -218,6 +219,7 @@ def _generate(
         _environment(TORCHINDUCTOR_CACHE_DIR=cache),
         upstream.mended(
             *kernel_checks.patches(),
+            *parallel_regions.patches(),
             *recorder.patches(),
             *results_in_place.patches(),
             upstream.before_lowering(weight_layouts.lay_out),

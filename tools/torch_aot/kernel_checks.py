@@ -23,7 +23,6 @@ from torch_aot.upstream import Patch, look_up
 _CPP = "torch._inductor.codegen.cpp:"
 _NAMESPACE = "rules_torch::internal::"
 _FAILURE = "rules_torch_failure"
-_INCLUDE = '#include "runtime/internal/kernel_checks.h"\n'
 
 # Of a node in a loop's graph: the node of the model's graph that it comes from.
 _ORIGIN = "rules_torch_origin"
@@ -35,6 +34,29 @@ _ERROR_FLAG = (
     "    inductor_cpu_integer_div_error_flag = nullptr;\n"
     "    inductor_cpu_throw_if_integer_div_error(inductor_cpu_integer_div_error);\n",
 )
+
+
+def including(namespace: str, header: str) -> Patch:
+    """Lets kernels that use a namespace include its header.
+
+    Args:
+        namespace: "rules_torch::internal::".
+        header: "runtime/internal/kernel_checks.h".
+    """
+
+    def replace(original: Any) -> Any:
+        @functools.wraps(original)
+        def codegen_group(self: Any, name: str | None = None) -> str:
+            code = original(self, name)
+            if namespace in code:
+                code = code.replace('extern "C"', f'#include "{header}"\nextern "C"', 1)
+            return code
+
+        return codegen_group
+
+    return Patch(
+        f"{_CPP}KernelGroup.codegen_group", replace, "it declares what is used"
+    )
 
 
 class _State:
@@ -200,8 +222,6 @@ def _catch(state: _State) -> tuple[Patch, ...]:
                 if code.count(old) != 1:
                     raise AssertionError("KernelGroup.codegen_group is another one")
                 code = code.replace(old, new if checks else "")
-            if _NAMESPACE in code:
-                code = code.replace('extern "C"', f'{_INCLUDE}extern "C"', 1)
             return code
 
         return codegen_group
@@ -215,6 +235,7 @@ def _catch(state: _State) -> tuple[Patch, ...]:
             codegen_group,
             "kernels of all threads share inductor_cpu_integer_div_error_flag",
         ),
+        including(_NAMESPACE, "runtime/internal/kernel_checks.h"),
     )
 
 
