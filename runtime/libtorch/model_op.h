@@ -12,6 +12,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -46,6 +47,19 @@ class TensorReference {
 
  private:
   AtenTensorHandle handle_ = nullptr;
+};
+
+// A number of values that is mostly small: then they lie where this does.
+template <typename T>
+class Few {
+ public:
+  explicit Few(std::uint64_t size) : many_(size > few_.size() ? size : 0) {}
+  T* data() { return many_.empty() ? few_.data() : many_.data(); }
+  T& operator[](std::uint64_t i) { return data()[i]; }
+
+ private:
+  std::array<T, 3> few_ = {};
+  std::vector<T> many_;
 };
 
 [[noreturn]] inline void Throw(const std::string& op, const std::string& message) {
@@ -152,17 +166,17 @@ class ModelOp {
   void Call(StableIValue* stack, std::uint64_t num_arguments,
             std::uint64_t num_results) {
     // First of all, so that no error leaves one behind.
-    std::vector<TensorReference> arguments(num_arguments);
+    Few<TensorReference> arguments(num_arguments);
     for (std::uint64_t i = 0; i < num_arguments; ++i) {
       arguments[i] =
           TensorReference(torch::stable::detail::to<AtenTensorHandle>(stack[i]));
     }
     const RTorchModel* const model = Model();
-    std::vector<RTorchTensor> inputs(num_arguments);
+    Few<RTorchTensor> inputs(num_arguments);
     for (std::uint64_t i = 0; i < num_arguments; ++i) {
       inputs[i] = ViewOf(arguments[i].get());
     }
-    std::vector<RTorchTensor> outputs(num_results);
+    Few<RTorchTensor> outputs(num_results);
     RTorchError error;
     if (api_.run(model, inputs.data(), static_cast<std::int32_t>(num_arguments),
                  outputs.data(), static_cast<std::int32_t>(num_results), nullptr,

@@ -97,14 +97,53 @@ def test_vectors_are_of_the_instruction_set(name, generate):
 def test_threads_of_the_machine_that_runs_it(generate):
     """Every loop can be shared out, and no number is in the code."""
     kernels = generate()["x86-64-v3.kernels.cc"].decode()
-    assert "#pragma omp parallel\n" in kernels
-    assert "num_threads(" not in kernels
+    assert "regions::RunRegion<0>(static_cast<int64_t>(" in kernels
+    assert "#pragma omp for" in kernels
+    assert "#pragma omp parallel" not in kernels and "num_threads(" not in kernels
+
+
+def test_threads_only_where_there_is_work(write, tool, tmp_path):
+    """Kernels know how many iterations there are: of all loops of a region."""
+    write(
+        "model.py",
+        """
+        import torch
+        from torch import nn
+        from torch_aot import Model
+
+        class Net(nn.Module):
+            def forward(self, x):
+                return x.softmax(-1), x.relu().sum()
+
+        def net():
+            rows = torch.export.Dim("rows", min=2, max=4096)
+            return Model(Net(), inputs=(torch.ones(5, 24),), dynamic_shapes=({0: rows},))
+        """,
+    )
+    tool("export", "model.py:net", "--program=OUT/p.pt2", "--signature=OUT/s.json")
+    out = tmp_path / "out"
+    tool(
+        "codegen", f"{out}/p.pt2", f"{out}/s.json", "--label=//:m", "--id=m",
+        "--class=M", "--out=OUT/m.h",
+    )  # fmt: skip
+    kernels = (out / "m.x86-64-v3.kernels.cc").read_text()
+    assert kernels.count('#include "runtime/internal/kernel_regions.h"') >= 1
+    regions = re.findall(r"const auto region(\d) = \[&\]", kernels)
+    run = re.findall(
+        r"RunRegion<0>\(static_cast<int64_t>\((\d+)L\*ks0\), region", kernels
+    )
+    assert regions and len(run) == len(regions)
+    assert sum(map(int, run)) >= 3 * 24  # the largest, the sum, the quotients
+    # A sum of all elements: the threads' own sums lie around the loop.
+    assert re.findall(r"#pragma omp parallel(.*)", kernels) == [
+        " if(rules_torch::regions::IsWorthThreads(static_cast<int64_t>(24L*ks0)))"
+    ]
 
 
 def test_a_number_of_threads(generate):
     files = generate("--threads=3")
     kernels = files["x86-64-v3.kernels.cc"].decode()
-    assert set(re.findall("#pragma omp parallel(.*)", kernels)) == {" num_threads(3)"}
+    assert set(re.findall("RunRegion<(.*?)>", kernels)) == {"3"}
     assert "kOutputs, 3>" in files["x86-64-v3.wrapper.cc"].decode()
     assert "computes in 3 threads" in files["h"].decode().replace("\n// ", " ")
 
@@ -148,7 +187,7 @@ def test_checks_keep_loops_parallel_and_say_where_they_are(write, tool, tmp_path
         "embedding, model.py:13",
         "floor_divide, model.py:14",
     }
-    assert "#pragma omp parallel" in kernels
+    assert "RunRegion<0>" in kernels
     assert "inductor_cpu_integer_div_error" not in kernels
     assert not re.search("TORCH_CHECK|throw ", kernels)
     # No check is outside of what catches.
@@ -159,7 +198,7 @@ def test_checks_keep_loops_parallel_and_say_where_they_are(write, tool, tmp_path
 
 def test_kernels_without_checks_have_nothing_of_them(generate):
     kernels = generate()["x86-64-v3.kernels.cc"].decode()
-    assert not re.search("kernel_checks|rules_torch::|try|integer_div", kernels)
+    assert not re.search("kernel_checks|rules_torch::internal|try|integer_div", kernels)
 
 
 def test_nothing_of_this_machine_is_in_it(generate, tmp_path):
