@@ -7,7 +7,6 @@
  * //models:resnet_so. Exits with 0, with 1 after a failure, with 2 if called wrongly.
  */
 #define _POSIX_C_SOURCE 200112L
-#include <dlfcn.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "rules_torch/abi.h"
+#include "rules_torch/loader.h"
 
 /* Bazel puts the files in `data` into a folder beside the program. */
 static const char* default_library(void) {
@@ -24,30 +24,6 @@ static const char* default_library(void) {
       readlink("/proc/self/exe", path, sizeof path - strlen(runfiles) - 1);
   strcpy(path + (length < 0 ? 0 : length), runfiles);
   return path;
-}
-
-/* The model in a library, or NULL after a message. The library stays loaded. */
-static const RTorchModelApi* load(const char* path) {
-  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (library == NULL) {
-    fprintf(stderr, "c_api: %s\n", dlerror());
-    return NULL;
-  }
-  void* symbol = dlsym(library, RTORCH_ENTRY_POINT);
-  if (symbol == NULL) {
-    fprintf(stderr, "c_api: %s\n", dlerror());
-    return NULL;
-  }
-  RTorchGetModelApi get;
-  memcpy(&get, &symbol, sizeof get); /* ISO C has no cast to a function pointer */
-  /* The version is what all versions of the table begin with. */
-  const RTorchModelApi* api = get();
-  if (api->abi_version != RTORCH_ABI_VERSION) {
-    fprintf(stderr, "c_api: %s has ABI version %" PRIu32 ", this program knows %u\n",
-            path, api->abi_version, RTORCH_ABI_VERSION);
-    return NULL;
-  }
-  return api;
 }
 
 static void describe(const RTorchModelApi* api) {
@@ -69,38 +45,19 @@ static int is_classifier(const RTorchModelApi* api) {
          api->outputs[0].dtype == RTORCH_FLOAT32 && api->outputs[0].rank == 2;
 }
 
-/* Sets sizes, and the strides of row-major contiguous elements. */
-static RTorchTensor make_tensor(float* data, int64_t channels, int64_t height,
-                                int64_t width) {
-  RTorchTensor tensor = {0};
-  tensor.data = data;
-  tensor.dtype = RTORCH_FLOAT32;
-  tensor.rank = 4;
-  tensor.device.type = RTORCH_CPU;
-  tensor.sizes[0] = 1;
-  tensor.sizes[1] = channels;
-  tensor.sizes[2] = height;
-  tensor.sizes[3] = width;
-  tensor.strides[3] = 1;
-  for (int i = 3; i > 0; --i) {
-    tensor.strides[i - 1] = tensor.strides[i] * tensor.sizes[i];
-  }
-  return tensor;
-}
-
 /* Classifies a synthetic picture. Returns an RTorchCode. */
 static RTorchCode classify(const RTorchModelApi* api, const RTorchModel* model,
                            RTorchError* error) {
   const RTorchDim* dims = api->inputs[0].dims;
-  RTorchTensor image = make_tensor(NULL, dims[1].min, dims[2].min, dims[3].min);
-  const size_t size = (size_t)image.strides[0];
+  const int64_t sizes[] = {1, dims[1].min, dims[2].min, dims[3].min};
+  const size_t size = (size_t)(sizes[1] * sizes[2] * sizes[3]);
   float* pixels = malloc(size * sizeof *pixels);
   if (pixels == NULL) {
     strcpy(error->message, "out of memory");
     return error->code = RTORCH_RESOURCE_EXHAUSTED;
   }
   for (size_t i = 0; i < size; ++i) pixels[i] = (float)(i % 251) / 125.0f - 1.0f;
-  image.data = pixels;
+  const RTorchTensor image = rtorch_host_tensor(pixels, RTORCH_FLOAT32, 4, sizes);
 
   RTorchTensor scores = {0}; /* data is NULL: the model allocates */
   const RTorchCode code = api->run(model, &image, 1, &scores, 1, NULL, error);
@@ -129,30 +86,39 @@ int main(int argc, char** argv) {
     perror("c_api: BUILD_WORKING_DIRECTORY");
     return 1;
   }
-  const RTorchModelApi* api = load(argc == 2 ? argv[1] : default_library());
-  if (api == NULL) return 1;
+  const char* path = argc == 2 ? argv[1] : default_library();
+  RTorchLibrary library;
+  RTorchError error;
+  if (rtorch_open_library(path, &library, &error) != RTORCH_OK) {
+    fprintf(stderr, "c_api: %s: %s\n", path, error.message);
+    return 1;
+  }
+  const RTorchModelApi* api = library.api;
   describe(api);
   if (!is_classifier(api)) {
     fprintf(stderr, "c_api: the model is no classifier of pictures\n");
+    rtorch_close_library(&library);
     return 1;
   }
 
-  RTorchError error;
   RTorchModel* model = NULL;
   if (api->create(api, NULL, &model, &error) != RTORCH_OK ||
       classify(api, model, &error) != RTORCH_OK) {
     fprintf(stderr, "c_api: %s\n", error.message);
     api->destroy(model);
+    rtorch_close_library(&library);
     return 1;
   }
 
   /* Wrong arguments are errors with a message, never a crash. */
   float grey[16] = {0};
-  const RTorchTensor wrong = make_tensor(grey, 1, 4, 4);
+  const int64_t sizes[] = {1, 1, 4, 4};
+  const RTorchTensor wrong = rtorch_host_tensor(grey, RTORCH_FLOAT32, 4, sizes);
   RTorchTensor scores = {0};
   if (api->run(model, &wrong, 1, &scores, 1, NULL, &error) != RTORCH_OK) {
     printf("a grey 4 x 4 picture: %s\n", error.message);
   }
   api->destroy(model);
+  rtorch_close_library(&library);
   return 0;
 }

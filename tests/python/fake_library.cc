@@ -19,6 +19,10 @@
 #define ABI_VERSION RTORCH_ABI_VERSION
 #endif
 
+#ifndef TABLE_SIZE
+#define TABLE_SIZE sizeof(RTorchModelApi)
+#endif
+
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 namespace {
@@ -132,7 +136,7 @@ const char* Isa(const RTorchModel*) { return "none"; }
 RTorchModelApi MakeApi() {
   RTorchModelApi api{};
   api.abi_version = ABI_VERSION;
-  api.struct_size = sizeof api;
+  api.struct_size = TABLE_SIZE;
   api.name = "//tests/python:fake";
   api.signature = "(x: float32[n]) -> (y: float32[n])";
   api.num_inputs = 1;

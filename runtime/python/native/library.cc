@@ -2,11 +2,10 @@
 
 #include <dlfcn.h>
 
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "rules_torch/abi.h"
+#include "rules_torch/loader.h"
 #include "runtime/python/native/object.h"
 #include "runtime/python/native/python_abi.h"
 
@@ -15,57 +14,24 @@ namespace {
 
 struct LibraryObject {
   PyObject base;
-  void* handle;
-  const RTorchModelApi* api;
+  RTorchLibrary library;
   PyObject* input_names;
   PyObject* output_names;
 };
 
 PyTypeObject* library_type = nullptr;
 
-PyObject* FailToLoad(const char* what) {
-  return PyErr_Format(PyExc_ImportError, "%s", what);
-}
-
-// dlopen; null with an exception set on failure.
-void* Open(PyObject* path) {
+// Opens the library; false with an exception set on failure.
+bool Open(PyObject* path, RTorchLibrary* library) {
   PyObject* bytes = nullptr;
-  if (!PyUnicode_FSConverter(path, &bytes)) return nullptr;
+  if (!PyUnicode_FSConverter(path, &bytes)) return false;
   const Ref owned(bytes);
-  void* const handle = dlopen(PyBytes_AsString(bytes), RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) FailToLoad(dlerror());
-  return handle;
-}
-
-// The model's table, or null with an exception set.
-const RTorchModelApi* FindApi(void* handle) {
-  void* const symbol = dlsym(handle, RTORCH_ENTRY_POINT);
-  if (symbol == nullptr) {
-    PyErr_Format(PyExc_ImportError,
-                 "no compiled model: it does not export %s, as what "
-                 "cc_torch_shared_library makes does",
-                 RTORCH_ENTRY_POINT);
-    return nullptr;
+  RTorchError error;
+  if (rtorch_open_library(PyBytes_AsString(bytes), library, &error) != RTORCH_OK) {
+    PyErr_Format(PyExc_ImportError, "%s", error.message);
+    return false;
   }
-  RTorchGetModelApi get;
-  std::memcpy(&get, &symbol, sizeof get);
-  const RTorchModelApi* const api = get();
-  // The version is what all versions of the table begin with.
-  if (api->abi_version != RTORCH_ABI_VERSION) {
-    PyErr_Format(PyExc_ImportError,
-                 "it has version %u of rules_torch's C ABI, and this rtorch knows %u; "
-                 "build both with one rules_torch",
-                 static_cast<unsigned>(api->abi_version), RTORCH_ABI_VERSION);
-    return nullptr;
-  }
-  constexpr std::size_t kSize = offsetof(RTorchModelApi, definition);
-  if (api->struct_size < kSize) {
-    PyErr_Format(PyExc_ImportError, "its table has %u bytes, and this rtorch needs %zd",
-                 static_cast<unsigned>(api->struct_size),
-                 static_cast<Py_ssize_t>(kSize));
-    return nullptr;
-  }
-  return api;
+  return true;
 }
 
 PyObject* Names(const RTorchTensorSpec* specs, std::int32_t count) {
@@ -88,11 +54,8 @@ PyObject* New(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   Ref self(PyType_GenericAlloc(type, 0));
   if (!self) return nullptr;
   auto* const library = As<LibraryObject>(self.get());
-  library->handle = Open(path);
-  if (library->handle == nullptr) return nullptr;
-  library->api = FindApi(library->handle);
-  if (library->api == nullptr) return nullptr;
-  const RTorchModelApi& api = *library->api;
+  if (!Open(path, &library->library)) return nullptr;
+  const RTorchModelApi& api = *library->library.api;
   library->input_names = Names(api.inputs, api.num_inputs);
   library->output_names = Names(api.outputs, api.num_outputs);
   if (library->input_names == nullptr || library->output_names == nullptr) {
@@ -106,7 +69,7 @@ void Dealloc(PyObject* self) {
   Py_DecRef(library->input_names);
   Py_DecRef(library->output_names);
   // No model is left: each keeps its library.
-  if (library->handle != nullptr) dlclose(library->handle);
+  rtorch_close_library(&library->library);
   FreeObject(self);
 }
 
@@ -153,7 +116,7 @@ bool InitLibraryType() {
 PyTypeObject* LibraryType() { return library_type; }
 
 const RTorchModelApi& ApiOf(PyObject* library) {
-  return *As<LibraryObject>(library)->api;
+  return *As<LibraryObject>(library)->library.api;
 }
 
 PyObject* InputNamesOf(PyObject* library) {
@@ -161,7 +124,13 @@ PyObject* InputNamesOf(PyObject* library) {
 }
 
 PyObject* Preload(PyObject*, PyObject* path) {
-  return Open(path) == nullptr ? nullptr : NewRef(Py_None);
+  PyObject* bytes = nullptr;
+  if (!PyUnicode_FSConverter(path, &bytes)) return nullptr;
+  const Ref owned(bytes);
+  if (dlopen(PyBytes_AsString(bytes), RTLD_NOW | RTLD_LOCAL) == nullptr) {
+    return PyErr_Format(PyExc_ImportError, "%s", dlerror());
+  }
+  return NewRef(Py_None);
 }
 
 }  // namespace rules_torch::python
