@@ -473,14 +473,33 @@ EXPECTED = {
         ),
     },
     "modules.py": {
-        "scripted_if": ("an `if` or a loop of the TorchScript module", "torch.cond"),
-        "scripted_part_with_an_if": (
-            "an `if` or a loop of the TorchScript module",
-            "torch.cond",
+        "scripted_if": (
+            "the two sides of this `if` on data cannot be one graph: they leave a list of 2 "
+            "or a list of 1",
+            "the same types, shapes and dtypes",
+        ),
+        "scripted_part_with_a_loop": (
+            "this loop, whose number of iterations is data or a dynamic size, cannot be one "
+            "graph: an iteration leaves a list or dict that it has changed",
+            "lists as long as they were",
         ),
         "scripted_size": (
-            "<= batch <= 64; the module is TorchScript, which reads sizes as plain numbers",
-            "or compile the Python module that was scripted",
+            "an iteration leaves a list or dict that it has changed",
+            "or make the number static",
+        ),
+        "scripted_change": (
+            "changes a tensor in place that an `if` or a loop on data may have left by "
+            "another name",
+            "x = x + 1 in the place of x += 1",
+        ),
+        "scripted_list": (
+            "forward changes a list that the module has",
+            "in a buffer of a fixed size",
+        ),
+        "scripted_buffer": (
+            "forward sets self.seen to what compiled models do not keep: float32[2, 4] or "
+            "float32[4, 4]",
+            "a buffer of its final size",
         ),
         "scripted_failure": (
             "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x4 and 5x4)",

@@ -233,8 +233,7 @@ class SizeWatch:
     it knows only its own. This context manager makes it note the user's.
     """
 
-    def __init__(self, shapes: Sequence[Shape], scripted: bool = False) -> None:
-        self._scripted = scripted
+    def __init__(self, shapes: Sequence[Shape]) -> None:
         self._dims = {
             root.__name__: root
             for shape in shapes
@@ -287,15 +286,6 @@ class SizeWatch:
                 fix="narrow dynamic_shapes, or change the code that needs it narrower",
             )
         first, *others = problems
-        if self._scripted:
-            first = dataclasses.replace(
-                first,
-                what=f"{first.what}; the module is TorchScript, which reads sizes as plain "
-                "numbers (x.size(0))",
-                fix="leave the dimension out of dynamic_shapes, or compile the Python "
-                "module that was scripted or traced, with the weights: "
-                "module.load_state_dict(torch.jit.load(path).state_dict())",
-            )
         also = [
             f"\nalso {p.frame.where + ': ' if p.frame else ''}{p.what}"
             for p in others[:3]

@@ -14,7 +14,7 @@ import torch
 
 from aot_common import user_file
 from aot_common.errors import UserError, error_at, fail
-from aot_common.frames import Frame
+from aot_common.frames import Frame, chain
 from aot_common.paths import portable_path, shorten_path
 from torch_aot import eager, program_file, torch_errors, torchscript
 from torch_aot import weights as weights_lib
@@ -58,9 +58,11 @@ class Entry:
             model: The model; an error that no line of the user's is to blame for
                 names the line that made it.
         """
+        ours = (each for each in chain(error) if isinstance(each, UserError))
         return (
             torch_errors.recognise(error, model.where)
             or _plain_error(model)
+            or next(ours, None)
             or torch_errors.explain(error, model.where)
         )
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import inspect
+import io
 import keyword
 import random
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -74,23 +77,49 @@ def _export(
     kwargs: dict[str, Any],
     shapes: Sequence[dynamic_shapes.Shape],
 ) -> torch.export.ExportedProgram:
+    given = model, (args, kwargs), shapes
+    if not torchscript.is_in(model.module):
+        return _export_module(entry, model.module, *given)
+    if not torchscript.keeps_attributes(model.module):
+        printed = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(printed):
+                program = _export_module(None, model.module, *given)
+        except Exception:
+            pass  # the next way tells what is wrong
+        else:
+            sys.stderr.write(printed.getvalue())
+            return program
+    with torchscript.translated(model.module, model.where) as module:
+        return _export_module(entry, module, *given)
+
+
+def _export_module(
+    entry: Entry | None,
+    module: torch.nn.Module,
+    model: Model,
+    inputs: tuple[tuple[Any, ...], dict[str, Any]],
+    shapes: Sequence[dynamic_shapes.Shape],
+) -> torch.export.ExportedProgram:
+    """Exports a form of a model's module; explains what is wrong if there is an entry."""
     before = _python_generators()
     with (
         torch.no_grad(),
-        dynamic_shapes.SizeWatch(shapes, torchscript.is_in(model.module)) as watch,
+        dynamic_shapes.SizeWatch(shapes) as watch,
         torchscript.sizes_stay_symbolic(),
         upstream.patched(upstream.TRITON_INLINED),
         warnings.catch_warnings(record=True) as caught,
     ):
         try:
             program = torch.export.export(
-                model.module,
-                args,
-                kwargs,
+                module,
+                *inputs,
                 dynamic_shapes=model.dynamic_shapes,
                 strict=False,
             )
         except Exception as error:
+            if entry is None:  # it would run the module, which may have state
+                raise
             raise watch.explain(error, model.where) or entry.explain(
                 error, model
             ) from error

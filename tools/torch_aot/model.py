@@ -23,9 +23,8 @@ class Model:
 
     Attributes:
         module: The module. It is put into eval mode; its dtype stays. It or parts of
-            it may be TorchScript (scripted, traced or loaded; the build freezes it,
-            and an `if` or a loop in it may not depend on a tensor's value), what
-            torch.compile returned, or the module() of an ExportedProgram.
+            it may be TorchScript (scripted, traced or loaded; the build freezes it),
+            what torch.compile returned, or the module() of an ExportedProgram.
             Also a torch.export.ExportedProgram, which is compiled as it is: with its
             own example inputs and dynamic shapes, whose sizes the header names after
             the inputs (`x_size0`).

@@ -117,13 +117,6 @@ _KNOWN = [
         "registered: torch.export.register_dataclass(cls)",
     ),
     (
-        r"(?s)failed in the TorchScript interpreter.*data-dependent",
-        "an `if` or a loop of the TorchScript module depends on a tensor's value, which is "
-        "not known when the model is compiled",
-        "compile the Python module that was scripted, with torch.cond or torch.where there, "
-        "and with the weights: module.load_state_dict(torch.jit.load(path).state_dict())",
-    ),
-    (
         r"argument 'size' failed to unpack(?s:.*)/nn/modules/rnn\.py",
         "a recurrent layer gets a packed sequence (pack_padded_sequence), whose sizes are "
         "data",

@@ -19,7 +19,7 @@ import inspect
 import math
 import pkgutil
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import sympy
@@ -91,8 +91,19 @@ _check_attributes(
 # Whether TorchScript compiles for the sizes that it first sees.
 set_profiling_mode = look_up("torch._C:_jit_set_profiling_mode")
 
-# Which methods a ScriptModule has.
-look_up("torch._C:ScriptModule._method_names")
+# What a ScriptModule has, and what is in its graphs.
+for _name in ("_get_method", "_method_names", "getattr"):
+    look_up(f"torch._C:ScriptModule.{_name}")
+for _name in ("blocks", "inputs", "kind", "outputs", "s", "schema", "sourceRange"):
+    look_up(f"torch._C:Node.{_name}")
+
+# What number TorchScript has for the dtype of a tensor.
+number_of_dtype = look_up("torch:ops.prim.dtype.default")
+
+# What is known of symbols when a model is compiled.
+_statically_known_true = look_up(
+    "torch.fx.experimental.symbolic_shapes:statically_known_true"
+)
 
 # Which tensors have no values yet.
 FakeTensor = look_up("torch._subclasses.fake_tensor:FakeTensor")
@@ -224,6 +235,51 @@ LOADS_NO_CODE = (
         "shared libraries are loaded",
     ),
 )
+
+
+def operator_of_node(node: torch._C.Node) -> Any:
+    """The operator that a node of TorchScript's calls; None if it is no such node."""
+    text = node.schema()
+    if text == "(no schema)":
+        return None
+    schema = look_up("torch._C:parse_schema")(text)
+    namespace, _, name = schema.name.partition("::")
+    packet = getattr(getattr(torch.ops, namespace), name, None)
+    return getattr(packet, schema.overload_name or "default", None)
+
+
+def known_truth(condition: Any) -> bool | None:
+    """Whether a condition holds; None if that depends on data or a dynamic size."""
+    if isinstance(condition, bool):
+        return condition
+    if isinstance(condition, torch.SymBool):
+        if _statically_known_true(condition):
+            return True
+        if _statically_known_true(torch.sym_not(condition)):
+            return False
+    return None
+
+
+def is_same_size(first: int | torch.SymInt, second: int | torch.SymInt) -> bool:
+    """Whether two sizes are surely equal; nothing of it gets into the exported graph."""
+    with look_up("torch.fx.experimental.proxy_tensor:disable_proxy_modes_tracing")():
+        return bool(_statically_known_true(first == second))
+
+
+@contextlib.contextmanager
+def untraced(values: Iterable[Any]) -> Iterator[None]:
+    """Runs operators without torch.export's noticing, for a while.
+
+    Args:
+        values: Tensors and symbols; those of the export among them.
+    """
+    disable = look_up("torch.fx.experimental.proxy_tensor:disable_proxy_modes_tracing")
+    mode = look_up("torch._guards:detect_fake_mode")([*values])
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(disable())
+        if mode is not None and mode.shape_env is not None:
+            stack.enter_context(mode.shape_env.ignore_fresh_unbacked_symbols())
+        yield
 
 
 def complete_hints(program: torch.export.ExportedProgram) -> None:

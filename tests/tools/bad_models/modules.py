@@ -10,21 +10,64 @@ X = torch.randn(2, 4)
 BATCH = {0: Dim("batch", min=1, max=64)}
 
 
-class Gate(nn.Module):
+class Sides(nn.Module):
     def forward(self, x):
+        parts = [x]
+        if x.sum() > 0:  # error: scripted_if
+            parts.append(x)
+        return torch.cat(parts)
+
+
+class Growing(nn.Module):
+    def forward(self, x):
+        parts = [x]
+        while parts[-1].sum() < 9:  # error: scripted_part_with_a_loop
+            parts.append(parts[-1] + 1)
+        return torch.cat(parts)
+
+
+class Rows(nn.Module):
+    def forward(self, x):
+        rows = []
+        for i in range(x.size(0)):  # error: scripted_size
+            rows.append(x[i] * i)
+        return torch.stack(rows)
+
+
+class Aliases(nn.Module):
+    def forward(self, x):
+        y, z = x + 1, x + 2
         if x.sum() > 0:
-            x = x * 2
-        return x
+            z = y
+        y += 1  # error: scripted_change
+        return z
 
 
-class View(nn.Module):
+class History(nn.Module):
+    seen: list[torch.Tensor]
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
     def forward(self, x):
-        return x.view(x.size(0), 2, 2)
+        self.seen.append(x)  # error: scripted_list
+        return torch.stack(self.seen).sum(0)
+
+
+class Resized(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(2, 4))
+
+    def forward(self, x):
+        self.seen = torch.cat([self.seen, x])  # error: scripted_buffer
+        return self.seen.sum(0)
 
 
 class Wide(nn.Module):
     def forward(self, x):
-        return x @ torch.ones(5, 4)
+        return x @ torch.ones(5, 4)  # error: scripted_failure
 
 
 class Around(nn.Module):
@@ -33,24 +76,35 @@ class Around(nn.Module):
         self.module = module
 
     def forward(self, x):
-        return self.module(x)  # error: scripted_part_with_an_if
+        return self.module(x)
 
 
 def scripted_if() -> Model:
-    return Model(torch.jit.script(Gate()), inputs=(X,))  # error: scripted_if
+    return Model(torch.jit.script(Sides()), inputs=(X,))
 
 
-def scripted_part_with_an_if() -> Model:
-    return Model(Around(torch.jit.script(Gate())), inputs=(X,))
+def scripted_part_with_a_loop() -> Model:
+    return Model(Around(torch.jit.script(Growing())), inputs=(X,))
 
 
 def scripted_size() -> Model:
-    module = torch.jit.script(View())
-    return Model(module, (X,), ({0: BATCH[0]},))  # error: scripted_size
+    return Model(torch.jit.script(Rows()), (X,), ({0: BATCH[0]},))
+
+
+def scripted_change() -> Model:
+    return Model(torch.jit.script(Aliases()), inputs=(X,))
+
+
+def scripted_list() -> Model:
+    return Model(torch.jit.script(History()), inputs=(X,))
+
+
+def scripted_buffer() -> Model:
+    return Model(torch.jit.script(Resized()), inputs=(X,))
 
 
 def scripted_failure() -> Model:
-    return Model(torch.jit.script(Wide()), inputs=(X,))  # error: scripted_failure
+    return Model(torch.jit.script(Wide()), inputs=(X,))
 
 
 def program_and_inputs() -> Model:
