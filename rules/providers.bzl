@@ -5,8 +5,10 @@ TorchModelInfo = provider(
     fields = {
         "program": "File: the ExportedProgram, `.pt2`.",
         "signature": "File: its inputs and outputs, names, dtypes and symbolic shapes, as JSON.",
-        "source": "File: the Python file that holds the entry point, or an exported program, `.pt2`.",
-        "entry": "string: the entry point, a function of `source`; empty for a program.",
+        "source": "File: the Python file that holds the entry point, an exported program, `.pt2`, or " +
+                  "TorchScript.",
+        "entry": "string: the entry point, a function of `source`; empty for another file.",
+        "example_inputs": "list of strings: inputs of TorchScript, `float32[batch=1..64, 8]`.",
         "weights": "list of Files: state dicts that are merged and loaded.",
         "seed": "int: seed of random initialisation.",
         "imports": "list of strings: directories in which imports are found, below the execution root and, for " +

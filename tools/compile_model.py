@@ -238,7 +238,7 @@ def _read_signature(path: str) -> Signature:
 def _load(args: argparse.Namespace) -> tuple:
     from torch_aot.entry import Entry
 
-    entry = Entry(args.entry)
+    entry = Entry(args.entry, args.example_input)
     return entry, entry.load(args.weights, args.seed)
 
 
@@ -323,9 +323,17 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
     def model_arguments(added: argparse.ArgumentParser) -> None:
         added.add_argument(
             "entry",
-            metavar="FILE.py:FUNCTION|FILE.pt2",
-            help="a function that returns a torch_aot.Model, or what torch.export.save "
-            "wrote",
+            metavar="FILE.py:FUNCTION|FILE.pt2|FILE.pt",
+            help="a function that returns a torch_aot.Model, what torch.export.save wrote, "
+            "or TorchScript",
+        )
+        added.add_argument(
+            "--example_input",
+            action="append",
+            default=[],
+            metavar="TEXT",
+            help="an input of TorchScript's forward, like float32[batch=1..64,8]; may be "
+            "repeated",
         )
         added.add_argument(
             "--weights",

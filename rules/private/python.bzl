@@ -54,7 +54,7 @@ def _repository_root(file):
     return root if file.is_source else file.root.path + "/" + root
 
 def add_entry_point(args, model):
-    """Adds what the tool needs to call a model's entry point, or to read its program.
+    """Adds what the tool needs to call a model's entry point, or to read the file in its place.
 
     Args:
       args: Args of an action that runs the tool.
@@ -62,6 +62,7 @@ def add_entry_point(args, model):
     """
     entry = ":" + model.entry.replace("%", "%%") if model.entry else ""
     args.add(model.source, format = "%s" + entry)
+    args.add_all(model.example_inputs, format_each = "--example_input=%s")
     args.add(model.seed, format = "--seed=%s")
     args.add_all(model.weights, format_each = "--weights=%s")
     add_import_paths(args, model.imports, model.sources)

@@ -1,4 +1,4 @@
-"""torch_model: a model in Python, or an exported one, becomes an ExportedProgram."""
+"""torch_model: a model in Python, TorchScript or an exported one becomes an ExportedProgram."""
 
 load("@rules_python//python:defs.bzl", "PyInfo")
 load("//rules:providers.bzl", "TorchModelInfo")
@@ -46,6 +46,18 @@ torch_model(
 )
 ```
 
+TorchScript, what `torch.jit.save` wrote, needs none either, but example inputs: dtypes,
+sizes, and ranges of sizes. Control flow and state are compiled; what cannot be fails the
+build with the line of the scripted code. `weights`, if given, replace its state dict.
+
+```starlark
+torch_model(
+    name = "detector_model",
+    example_inputs = ["float32[batch=1..64, 3, 224, 224]"],
+    torchscript = "detector.pt",
+)
+```
+
 Outputs: `<name>.pt2`, which `torch.export.load` reads, and `<name>.json`, its
 signature. A model that cannot be exported fails the build with the line of the
 model at fault; `--@rules_torch//rules:full_trace` adds PyTorch's whole report.
@@ -54,7 +66,7 @@ model at fault; `--@rules_torch//rules:full_trace` adds PyTorch's whole report.
 _ATTRS = {
     "src": attr.label(
         allow_single_file = [".py"],
-        doc = "The Python file that holds the entry point. There is this, or a `program`.",
+        doc = "The Python file that holds the entry point. There is this, a `program` or `torchscript`.",
     ),
     "entry": attr.string(
         doc = "The entry point's name: a function in `src` that returns a `torch_aot.Model`. " +
@@ -64,6 +76,16 @@ _ATTRS = {
         allow_single_file = [".pt2"],
         doc = "An exported program, in the place of `src` and `entry`. Nothing but tensors and " +
               "plain Python values is unpickled, or the build fails.",
+    ),
+    "torchscript": attr.label(
+        allow_single_file = [".pt", ".pth", ".jit", ".pts", ".ts", ".torchscript"],
+        doc = "A scripted or traced module, in the place of `src` and `entry`. No Python in it is run.",
+    ),
+    "example_inputs": attr.string_list(
+        doc = "The inputs of `torchscript`'s `forward`, in order: `float32[batch=1..64, 8]`. A dimension is " +
+              "a size, or a name with the range of sizes, which is written once. Inputs may have their " +
+              "names in front, `mask: bool[8]`; those with defaults may be left out. Floating-point " +
+              "numbers are random, and integers 0: `torch_model_test` draws others.",
     ),
     "deps": attr.label_list(
         doc = "Python libraries that `src` imports, beside torch, numpy and `torch_aot`.",
@@ -85,22 +107,27 @@ _ATTRS = {
     ),
 }
 
-# What calling an entry point takes, and a program has no use for.
+# What calling an entry point takes, and a file of another kind has no use for.
 _OF_ENTRY_POINTS = ["src", "entry", "deps", "data", "seed"]
 
 def _check_attributes(ctx):
-    if ctx.attr.program:
+    files = [name for name in ["program", "torchscript"] if getattr(ctx.attr, name)]
+    if len(files) == 2:
+        fail("is for a model of its own; leave it out beside `program`", attr = "torchscript")
+    if "torchscript" not in files and ctx.attr.example_inputs:
+        fail("are for `torchscript`, which has none of its own", attr = "example_inputs")
+    if files:
         for name in _OF_ENTRY_POINTS:
             if getattr(ctx.attr, name):
-                fail("is for a model in Python; leave it out beside `program`", attr = name)
+                fail("is for a model in Python; leave it out beside `{}`".format(files[0]), attr = name)
     elif not ctx.attr.src:
-        fail("must name a Python file, or `program` an exported program", attr = "src")
+        fail("must name a Python file, or `program` an exported program, or `torchscript` TorchScript", attr = "src")
     elif not ctx.attr.entry:
         fail("must name a function of {}".format(ctx.file.src.short_path), attr = "entry")
 
 def _torch_model_impl(ctx):
     _check_attributes(ctx)
-    source = ctx.file.program or ctx.file.src
+    source = ctx.file.program or ctx.file.torchscript or ctx.file.src
     program = ctx.actions.declare_file(ctx.label.name + ".pt2")
     signature = ctx.actions.declare_file(ctx.label.name + ".json")
     sources = depset(
@@ -112,6 +139,7 @@ def _torch_model_impl(ctx):
         signature = signature,
         source = source,
         entry = ctx.attr.entry,
+        example_inputs = ctx.attr.example_inputs,
         weights = ctx.files.weights,
         seed = ctx.attr.seed,
         imports = import_roots(ctx, ctx.attr.deps),

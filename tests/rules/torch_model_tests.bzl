@@ -207,7 +207,28 @@ def _program_impl(ctx):
 
 _program_test = analysistest.make(_program_impl)
 
+def _torchscript_impl(ctx):
+    """The tool reads TorchScript and gets its inputs, and no Python."""
+    env = analysistest.begin(ctx)
+    model = analysistest.target_under_test(env)[TorchModelInfo]
+    asserts.equals(env, "tests/rules/scripted.pt", model.source.short_path)
+    asserts.equals(env, "", model.entry)
+    action = action_of(env, "TorchExport")
+    asserts.equals(env, ["export", model.source.path], action.argv[2:4])
+    asserts.equals(env, ["tests/rules/scripted.pt"], own_inputs(action))
+    asserts.equals(
+        env,
+        ["--example_input=float32[batch=1..64, 8]", "--example_input=mask: bool[8]"],
+        [arg for arg in action.argv if arg.startswith("--example_input=")],
+    )
+    return analysistest.end(env)
+
+_torchscript_test = analysistest.make(_torchscript_impl)
+
 # A model is of one thing or the other.
+_torchscript_and_program_test = failure_test("attribute torchscript: is for a model of its own; leave it out beside `program`")
+_torchscript_and_src_test = failure_test("attribute src: is for a model in Python; leave it out beside `torchscript`")
+_examples_of_a_program_test = failure_test("attribute example_inputs: are for `torchscript`, which has none of its own")
 _program_and_src_test = failure_test("attribute src: is for a model in Python; leave it out beside `program`")
 _program_and_seed_test = failure_test("attribute seed: is for a model in Python; leave it out beside `program`")
 _nothing_test = failure_test("attribute src: must name a Python file, or `program` an exported program")
@@ -305,6 +326,33 @@ def torch_model_test_suite(name):
         tags = ["manual"],
     )
     torch_model(
+        name = "torchscript_model",
+        example_inputs = [
+            "float32[batch=1..64, 8]",
+            "mask: bool[8]",
+        ],
+        tags = ["manual"],
+        torchscript = "scripted.pt",
+    )
+    torch_model(
+        name = "torchscript_and_program",
+        program = "saved.pt2",
+        tags = ["manual"],
+        torchscript = "scripted.pt",
+    )
+    torch_model(
+        name = "torchscript_and_src",
+        src = "model.py",
+        tags = ["manual"],
+        torchscript = "scripted.pt",
+    )
+    torch_model(
+        name = "examples_of_a_program",
+        example_inputs = ["float32[2]"],
+        program = "saved.pt2",
+        tags = ["manual"],
+    )
+    torch_model(
         name = "model_of_nothing",
         tags = ["manual"],
     )
@@ -317,6 +365,7 @@ def torch_model_test_suite(name):
         "torch_model_data_of_deps_test": (_data_of_deps_test, ":model_with_data_in_deps"),
         "torch_model_deps_not_python_test": (_deps_not_python_test, ":deps_not_python"),
         "torch_model_entry_forgotten_test": (_entry_forgotten_test, ":entry_forgotten"),
+        "torch_model_examples_of_a_program_test": (_examples_of_a_program_test, ":examples_of_a_program"),
         "torch_model_export_arguments_test": (_export_arguments_test, ":model"),
         "torch_model_export_defaults_test": (_export_defaults_test, ":plain_model"),
         "torch_model_export_environment_test": (_export_environment_test, ":model"),
@@ -341,5 +390,8 @@ def torch_model_test_suite(name):
         "torch_model_program_test": (_program_test, ":program_model"),
         "torch_model_providers_test": (_providers_test, ":model"),
         "torch_model_src_not_python_test": (_src_not_python_test, ":src_not_python"),
+        "torch_model_torchscript_and_program_test": (_torchscript_and_program_test, ":torchscript_and_program"),
+        "torch_model_torchscript_and_src_test": (_torchscript_and_src_test, ":torchscript_and_src"),
+        "torch_model_torchscript_test": (_torchscript_test, ":torchscript_model"),
         "torch_model_weights_unknown_test": (_weights_unknown_test, ":weights_unknown"),
     })

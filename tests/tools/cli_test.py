@@ -12,12 +12,13 @@ import pytest
 import compile_model
 
 STAGES = {
-    "export": "--program --signature --weights --seed",
+    "export": "--program --signature --weights --seed --example_input",
     "codegen": "--label --id --class --namespace --include --isa --runtime --threads "
     "--weights --out",
     "python": "--label --class --library --weights --out",
     "torch_op": "--label --op --library --out",
-    "reference": "--weights --seed --signature --out --cases --test_seed --test_inputs_only",
+    "reference": "--weights --seed --example_input --signature --out --cases --test_seed "
+    "--test_inputs_only",
     "kernel": "--label --declaration --architecture --tuning --candidates --line_info --out",
     "launcher": "--label --id --name --namespace --include --out",
     "tuner": "--label --id --tuning --out",
@@ -197,7 +198,7 @@ def test_a_program_that_is_none(write, tool, tmp_path):
     (tmp_path / "out" / "m.pt2").write_bytes(b"what")
     result = tool(*CODEGEN)
     assert (result.status, result.files) == (1, ["m.json", "m.pt2"])
-    assert "m.pt2: error: the file is not an exported program" in result.text
+    assert "m.pt2: error: the file is not an ExportedProgram" in result.text
     assert len(result.output.splitlines()) < 8
 
 

@@ -296,7 +296,7 @@ def test_a_missing_file(tool):
 @pytest.mark.parametrize("content", [b"", b"{}", b"not a zip archive"])
 def test_a_file_that_is_no_archive(content):
     pathlib.Path("m.pt2").write_bytes(content)
-    assert f"not an exported program ({len(content)} bytes)" in error("m.pt2")
+    assert f"not an ExportedProgram ({len(content)} bytes)" in error("m.pt2")
 
 
 def test_a_truncated_file(saved):
@@ -331,7 +331,7 @@ def test_an_archive_that_lacks_a_part(missing, saved):
     path = rewritten(saved, lambda name, c: None if name == missing else c)
     expected = {
         "data/weights/weight_1": f"{OURS}, which wrote this program, does not read it",
-        "models/model.json": "the file is not an exported program",
+        "models/model.json": "the file is not an ExportedProgram",
     }
     assert error(path).startswith(expected[missing])
 
@@ -340,7 +340,7 @@ def test_a_torchscript_archive():
     torch.jit.script(nn.Linear(4, 1)).save("m.pt2")
     message = error("m.pt2")
     assert "the file is a TorchScript archive, not an ExportedProgram" in message
-    assert "Model(torch.jit.load(path), inputs=(x,))" in message
+    assert "in the torch_model's `torchscript`, with `example_inputs`" in message
 
 
 def test_a_state_dict():

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import enum
+import os
 import zipfile
+from collections.abc import Mapping
+
+from aot_common.errors import fail
 
 # What zipfile raises for archives that are none, or damaged.
 _BROKEN = (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError)
@@ -71,3 +75,52 @@ def is_lfs_pointer(path: str) -> bool:
     """Whether Git LFS keeps the file's contents elsewhere."""
     with open(path, "rb") as file:
         return file.read(40).startswith(b"version https://git-lfs")
+
+
+def check(
+    path: str, where: str, wanted: Kind, others: Mapping[Kind, str], fix: str
+) -> None:
+    """Checks that a file is of a kind, and whole.
+
+    Args:
+        path: The file.
+        where: What errors name.
+        wanted: What it should be.
+        others: What to do about a file of another kind.
+        fix: What to do about one of no kind.
+
+    Raises:
+        UserError: It is not.
+        OSError: The file cannot be read.
+    """
+    with open(path, "rb") as file:
+        start = file.read(4)
+    found = kind(path)
+    if found is wanted:
+        if damaged := damage(path):
+            fail(
+                f"the file is damaged: {damaged} has another checksum than it says",
+                where=where,
+                fix="fetch it again",
+            )
+        return
+    if found is not None:
+        fail(
+            f"the file is {found.value}, not {wanted.value}",
+            where=where,
+            fix=others[found],
+        )
+    if is_lfs_pointer(path):
+        fail(
+            f"the file is a Git LFS pointer, not {wanted.value}",
+            where=where,
+            fix="run `git lfs pull`",
+        )
+    size = f"({os.path.getsize(path):,} bytes)"
+    if start.startswith(b"PK") and not contents(path):
+        fail(
+            f"the file is cut short: it is a zip archive without its end {size}",
+            where=where,
+            fix="fetch it again",
+        )
+    fail(f"the file is not {wanted.value} {size}", where=where, fix=fix)

@@ -16,7 +16,14 @@ from aot_common import user_file
 from aot_common.errors import UserError, error_at, fail
 from aot_common.frames import Frame, chain
 from aot_common.paths import portable_path, shorten_path
-from torch_aot import eager, program_file, torch_errors, torchscript
+from torch_aot import (
+    eager,
+    example_inputs,
+    program_file,
+    script_file,
+    torch_errors,
+    torchscript,
+)
 from torch_aot import weights as weights_lib
 from torch_aot.frames import model_frames
 from torch_aot.model import Model
@@ -27,22 +34,38 @@ class Entry:
     """What a model is made of: `models/resnet.py:resnet18`, or `models/resnet.pt2`.
 
     Attributes:
-        path: The Python file, or the exported program.
-        function: The entry function's name; empty for a program.
+        path: The Python file, the exported program, or the file of TorchScript.
+        function: The entry function's name; empty for another file.
     """
 
-    def __init__(self, spec: str) -> None:
+    def __init__(self, spec: str, examples: Sequence[str] = ()) -> None:
+        """Parses what a command line says.
+
+        Args:
+            spec: "models/resnet.py:resnet18", or a file of another kind.
+            examples: Inputs of TorchScript, as `example_inputs.parse` takes them.
+
+        Raises:
+            UserError: It names no entry point.
+        """
         path, colon, function = spec.rpartition(":")
-        if spec.endswith(".pt2"):
+        if spec.endswith((".pt2", *script_file.ENDINGS)):
             path, function = spec, ""
         elif not colon or not path.endswith(".py") or not function.isidentifier():
             fail(
                 f"{spec!r} does not name an entry point",
                 fix="write FILE.py:FUNCTION, e.g. models/resnet.py:resnet18, or FILE.pt2, "
-                "an exported program",
+                "an exported program, or FILE.pt, TorchScript",
             )
         self.path = path
         self.function = function
+        self._examples = examples
+        if examples and not path.endswith(script_file.ENDINGS):
+            fail(
+                "example_inputs are for TorchScript, which has none of its own",
+                where=shorten_path(path),
+                fix="leave them out",
+            )
 
     @property
     def source(self) -> str:
@@ -86,6 +109,8 @@ class Entry:
                 the weights are unreadable or do not fit.
         """
         _seed_generators(seed)  # the file may make tensors when it is imported
+        if self.path.endswith(script_file.ENDINGS):
+            return self._load_script(weights)
         if not self.function:
             return self._load_program(weights)
         function = self._find(self._import())
@@ -109,13 +134,7 @@ class Entry:
             ) from error
         if state is not None and not takes_weights:
             weights_lib.load_strictly(model.module, state, model.where)
-        try:
-            model.module = torchscript.prepare(model.module, model.where)
-        except Exception as error:
-            raise self.explain_own(
-                "freezing TorchScript raised", error, model.where
-            ) from error
-        return model
+        return self._prepared(model)
 
     def _load_program(self, weights: Sequence[str]) -> Model:
         model = Model(program_file.load(self.path))
@@ -127,6 +146,33 @@ class Entry:
             weights_lib.load_strictly(
                 model.module, weights_lib.read(weights), model.where
             )
+        return model
+
+    def _load_script(self, weights: Sequence[str]) -> Model:
+        where = shorten_path(self.path)
+        module = script_file.load(self.path)
+        if "forward" not in module._c._method_names():
+            fail(
+                "the module has no forward",
+                where=where,
+                fix="save one whose forward calls its other methods",
+            )
+        schema = module._c._get_method("forward").schema
+        inputs, shapes = example_inputs.parse(self._examples, schema, where)
+        model = Model(module.eval(), inputs, shapes)
+        model.where = where
+        if weights:
+            weights_lib.load_strictly(module, weights_lib.read(weights), where)
+        return self._prepared(model)
+
+    def _prepared(self, model: Model) -> Model:
+        """Makes TorchScript in a model exportable."""
+        try:
+            model.module = torchscript.prepare(model.module, model.where)
+        except Exception as error:
+            raise self.explain_own(
+                "freezing TorchScript raised", error, model.where
+            ) from error
         return model
 
     def _import(self) -> types.ModuleType:

@@ -25,8 +25,7 @@ _OTHERS = {
     Kind.PICKLE: "a state dict goes into the torch_model's `weights`, beside a Python "
     "`src` that makes its module; a pickled module becomes a program where its class is: "
     "torch.export.save(torch.export.export(module, (x,)), path)",
-    Kind.TORCHSCRIPT: "name it in the `data` of a torch_model with a Python `src`, and "
-    "return Model(torch.jit.load(path), inputs=(x,)) there",
+    Kind.TORCHSCRIPT: "name it in the torch_model's `torchscript`, with `example_inputs`",
 }
 
 
@@ -48,7 +47,7 @@ def load(path: str) -> torch.export.ExportedProgram:
         OSError: It cannot be read.
     """
     where = shorten_path(path)
-    _check_kind(path, where)
+    archives.check(path, where, Kind.PROGRAM, _OTHERS, _SAVE_FIX)
     try:
         with upstream.patched(*upstream.LOADS_NO_CODE):
             program = _read(path, where)
@@ -76,44 +75,6 @@ def _read(path: str, where: str) -> torch.export.ExportedProgram:
             fix="save each in a file of its own: torch.export.save(program, path)",
         )
     return next(iter(programs.values()))
-
-
-def _check_kind(path: str, where: str) -> None:
-    with open(path, "rb") as file:
-        start = file.read(4)
-    kind = archives.kind(path)
-    if kind is Kind.PROGRAM:
-        if damaged := archives.damage(path):
-            fail(
-                f"the file is damaged: {damaged} has another checksum than it says",
-                where=where,
-                fix="fetch it again",
-            )
-        return
-    if kind is not None:
-        fail(
-            f"the file is {kind.value}, not an ExportedProgram",
-            where=where,
-            fix=_OTHERS[kind],
-        )
-    if archives.is_lfs_pointer(path):
-        fail(
-            "the file is a Git LFS pointer, not the program",
-            where=where,
-            fix="run `git lfs pull`",
-        )
-    size = f"({os.path.getsize(path):,} bytes)"
-    if start.startswith(b"PK") and not archives.contents(path):
-        fail(
-            f"the file is cut short: it is a zip archive without its end {size}",
-            where=where,
-            fix="fetch it again",
-        )
-    fail(
-        f"the file is not an exported program {size}",
-        where=where,
-        fix=_SAVE_FIX,
-    )
 
 
 def _unsafe(error: Exception, where: str) -> UserError | None:
