@@ -123,6 +123,8 @@ class Translated(nn.Module):
         return self._register(value.debugName(), constant), True
 
     def _hold(self, path: str) -> None:
+        if path in self._held:
+            return
         value = self.attribute(path)
         kind = kind_of(value) if path in self.sets else ""
         if kind:
