@@ -275,6 +275,10 @@ EXPECTED = {
             "input 'x' is of the type Pair",
             "torch.export.register_dataclass(Pair)",
         ),
+        "keyless_input": (
+            "input 'x': Did not find a flatten_with_keys_fn for type",
+            "register the type with that",
+        ),
         "object_input": ("input 'y' is of the type object", "torch.tensor(x)"),
         "complex_input": ("input 'y' has the dtype complex64", "torch.view_as_real(x)"),
         "input_of_rank_9": ("input 'y' has rank 9; the most is 8", "x.flatten(...)"),

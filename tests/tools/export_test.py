@@ -21,6 +21,7 @@ from torch import nn
 from torch.export import Dim
 from torch.nn import functional as F
 from torch.nn.utils import prune
+from torch.utils import _pytree as pytree
 
 import compile_model
 from aot_common.errors import UserError
@@ -98,6 +99,45 @@ def test_names_of_a_dataclass():
     signature = run(forward, State(X, X))[1]
     assert names(signature.inputs) == ["state_hidden", "state_cell"]
     assert names(signature.outputs) == ["hidden", "cell"]
+
+
+class Outputs(collections.OrderedDict):
+    """As older versions of Hugging Face's transformers have them."""
+
+
+class Pair:
+    """Of tensors, with nothing to call them by."""
+
+    def __init__(self, *tensors):
+        self.tensors = tensors
+
+
+pytree.register_pytree_node(
+    Outputs,
+    lambda outputs: ([*outputs.values()], [*outputs]),
+    lambda values, keys: Outputs(zip(keys, values, strict=True)),
+    serialized_type_name="Outputs",
+)
+pytree.register_pytree_node(
+    Pair,
+    lambda pair: ([*pair.tensors], None),
+    lambda tensors, _: Pair(*tensors),
+    serialized_type_name="Pair",
+)
+
+
+def test_names_in_containers_that_pytree_has_no_keys_of():
+    def forward(x, y):
+        return Outputs(hidden=[x + 1, y + 1], pooled=Pair(x * y, {"sum": x + y}))
+
+    assert names(run(forward, X, X)[1].outputs) == [
+        "hidden_0",
+        "hidden_1",
+        "pooled_0",
+        "pooled_1_sum",
+    ]
+    pair = run(lambda x: Pair(x + 1, x * 2), X)[1]
+    assert names(pair.outputs) == ["output_0", "output_1"]
 
 
 def test_names_of_variable_arguments():

@@ -25,6 +25,7 @@ from aot_common.paths import portable_path
 from torch_aot import dynamic_shapes, graph_checks, state, torchscript, upstream
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
+from torch_aot.leaf_paths import leaf_paths
 from torch_aot.model import Model
 from torch_aot.upstream import pytree
 
@@ -401,17 +402,27 @@ def _input_names(
     return [
         _path_name(name, path)
         for name, value in named.items()
-        for path, _ in pytree.tree_flatten_with_path(value)[0]
+        for path in _input_paths(name, value, model.where)
     ]
+
+
+def _input_paths(name: str, value: Any, where: str) -> list[tuple[Any, ...]]:
+    try:
+        return [path for path, _ in pytree.tree_flatten_with_path(value)[0]]
+    except ValueError as error:  # torch.export would raise it, too
+        fail(
+            f"input {name!r}: {error}",
+            where=where,
+            fix="register the type with that, or take tensors in tuples, lists and dicts",
+        )
 
 
 def _output_names(program: torch.export.ExportedProgram) -> list[str]:
     spec = program.call_spec.out_spec
     tree = pytree.tree_unflatten(range(spec.num_leaves), spec)
-    paths = [path for path, _ in pytree.tree_flatten_with_path(tree)[0]]
     return [
         _path_name("output" if not path or _is_index(path[0]) else "", path)
-        for path in paths
+        for path in leaf_paths(tree)
     ]
 
 

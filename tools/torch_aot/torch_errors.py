@@ -114,7 +114,8 @@ _KNOWN = [
         r"Found <class '([^']+)'> in output, which is not a known type",
         r"forward returns an object of the type \1, which PyTorch cannot take apart",
         "return tensors, or tuples, lists and dicts of tensors; a dataclass has to be "
-        "registered: torch.export.register_dataclass(cls)",
+        "registered: torch.export.register_dataclass(cls); a model of transformers "
+        "leaves its cache out by use_cache=False in its config",
     ),
     (
         r"argument 'size' failed to unpack(?s:.*)/nn/modules/rnn\.py",

@@ -5,6 +5,7 @@ import dataclasses
 import torch
 from torch import nn
 from torch.export import Dim
+from torch.utils import _pytree as pytree
 
 from torch_aot import Model
 
@@ -55,6 +56,24 @@ class Pair:
 def dataclass_input() -> Model:
     return Model(  # error: dataclass_input
         Returns(lambda pair: pair.x + pair.y), inputs=(Pair(X, X),)
+    )
+
+
+class Keyless:
+    """Registered as what has tensors, but not by which keys."""
+
+    def __init__(self, *tensors: torch.Tensor) -> None:
+        self.tensors = tensors
+
+
+pytree.register_pytree_node(
+    Keyless, lambda x: ([*x.tensors], None), lambda tensors, _: Keyless(*tensors)
+)
+
+
+def keyless_input() -> Model:
+    return Model(  # error: keyless_input
+        Returns(lambda x: x.tensors[0] + 1), inputs=(Keyless(X),)
     )
 
 
