@@ -43,6 +43,7 @@ load(
     _TorchCodegenInfo = "TorchCodegenInfo",
     _TorchCompilerInfo = "TorchCompilerInfo",
     _TorchModelInfo = "TorchModelInfo",
+    _TorchOpsInfo = "TorchOpsInfo",
     _TorchRuntimeInfo = "TorchRuntimeInfo",
     _TritonCodegenInfo = "TritonCodegenInfo",
     _TritonInfo = "TritonInfo",
@@ -83,6 +84,7 @@ triton_kernel = _triton_kernel
 
 # Providers.
 TorchModelInfo = _TorchModelInfo
+TorchOpsInfo = _TorchOpsInfo
 TorchCodegenInfo = _TorchCodegenInfo
 TorchCompilerInfo = _TorchCompilerInfo
 TorchRuntimeInfo = _TorchRuntimeInfo

@@ -13,7 +13,17 @@ TorchModelInfo = provider(
         "seed": "int: seed of random initialisation.",
         "imports": "list of strings: directories in which imports are found, below the execution root and, for " +
                    "what is generated, below the root of outputs.",
-        "sources": "depset of Files: what the entry point reads: Python sources, data, weights.",
+        "op_libraries": "list of Files: shared libraries that register operators which the model calls.",
+        "sources": "depset of Files: what the entry point reads: Python sources, data, weights, libraries of operators.",
+    },
+)
+
+TorchOpsInfo = provider(
+    doc = "Operators that C++ registers: what `torch_op_library` makes, and the `ops` of a `torch_model` become.",
+    fields = {
+        "libraries": "list of Files: what `torch.ops.load_library` takes.",
+        "needed": "depset of Files: what these load, and the Python that comes with them.",
+        "imports": "list of strings: where that Python is imported from, as in TorchModelInfo.",
     },
 )
 

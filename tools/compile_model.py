@@ -87,8 +87,13 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _codegen(args: argparse.Namespace) -> None:
-    from torch_aot import cc, codegen, program_file
+    from torch_aot import cc, codegen, dispatched_operators, program_file
+    from torch_aot.entry import Entry
     from torch_aot.runtimes import RUNTIMES
+
+    dispatched_operators.load(args.op_library)
+    if args.entry:  # its operators' fake implementations may be Python's
+        Entry(args.entry).import_file()
 
     signature = _read_signature(args.signature)
     target = cc.Target(
@@ -236,8 +241,10 @@ def _read_signature(path: str) -> Signature:
 
 
 def _load(args: argparse.Namespace) -> tuple:
+    from torch_aot import dispatched_operators
     from torch_aot.entry import Entry
 
+    dispatched_operators.load(args.op_library)
     entry = Entry(args.entry, args.example_input)
     return entry, entry.load(args.weights, args.seed)
 
@@ -320,7 +327,17 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
         )
         return added
 
+    def op_library_argument(added: argparse.ArgumentParser) -> None:
+        added.add_argument(
+            "--op_library",
+            action="append",
+            default=[],
+            metavar="FILE.so",
+            help="registers operators that the model calls; may be repeated",
+        )
+
     def model_arguments(added: argparse.ArgumentParser) -> None:
+        op_library_argument(added)
         added.add_argument(
             "entry",
             metavar="FILE.py:FUNCTION|FILE.pt2|FILE.pt",
@@ -360,6 +377,14 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
     )
 
     added = stage("codegen", _codegen, "an ExportedProgram to C++ sources and weights")
+    op_library_argument(added)
+    added.add_argument(
+        "--entry",
+        default="",
+        metavar="FILE.py:FUNCTION",
+        help="what the program was exported from: with operators of the user's its file "
+        "is run, which may say what they do to sizes",
+    )
     added.add_argument("program", metavar="FILE.pt2", help="from export")
     added.add_argument("signature", metavar="FILE.json", help="from export")
     added.add_argument("--label", required=True, help="what the model is called")

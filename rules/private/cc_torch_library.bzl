@@ -19,6 +19,7 @@ load(
 load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
 load("//rules/private:isa.bzl", "ISAS")
 load("//rules/private:names.bzl", "cpp_class", "cpp_namespace", "label_text", "model_id")
+load("//rules/private:python.bzl", "add_import_paths")
 load("//rules/private:runtime.bzl", "RUNTIMES", "backend_of", "resolve_runtime")
 load("//rules/private:target.bzl", "resolve_isas", "resolve_threads")
 
@@ -66,12 +67,20 @@ def _torch_codegen_impl(ctx):
     args.add(threads, format = "--threads=%s")
     args.add(ctx.attr.weights, format = "--weights=%s")
     args.add(header, format = "--out=%s")
+    inputs = depset([model.program, model.signature])
+    if model.op_libraries:
+        # What operators do to sizes is said in their libraries, or in the model's Python.
+        args.add_all(model.op_libraries, format_each = "--op_library=%s")
+        if model.entry:
+            args.add(model.source, format = "--entry=%s:" + model.entry)
+        add_import_paths(args, model.imports, model.sources)
+        inputs = depset(transitive = [inputs, model.sources])
     outputs = [header, weights, fingerprint, manifest] + sources
     run_tool(
         ctx,
         stage = "codegen",
         arguments = [args],
-        inputs = [model.program, model.signature],
+        inputs = inputs,
         outputs = outputs,
         mnemonic = "TorchCodegen",
         progress_message = "Generating C++ for PyTorch model {}".format(label_text(label)),
@@ -232,6 +241,7 @@ def _cc_torch_library_impl(ctx):
     runtime = ctx.toolchains[RUNTIME_TOOLCHAIN_TYPE].runtime
     toolchain, features = configure_cc(ctx)
     codegen = _link(ctx, ctx.attr.codegen[TorchCodegenInfo])
+    model = ctx.attr.model  # in this configuration: its operators are linked
     backend = backend_of(runtime, codegen.runtime)
     context, objects = _compile(
         ctx,
@@ -246,7 +256,8 @@ def _cc_torch_library_impl(ctx):
         toolchain = toolchain,
         features = features,
         objects = objects,
-        linking_contexts = [runtime.interface.linking_context, backend.linking_context],
+        linking_contexts = [runtime.interface.linking_context, backend.linking_context] +
+                           ([model[CcInfo].linking_context] if CcInfo in model else []),
         # The toolchain's OpenMP; libtorch brings its own.
         linkopts = _OPENMP if codegen.runtime == "standalone" and _has_openmp(codegen) else [],
     )
@@ -270,6 +281,7 @@ _cc_torch_library = rule(
     implementation = _cc_torch_library_impl,
     attrs = {
         "codegen": attr.label(mandatory = True, providers = [TorchCodegenInfo]),
+        "model": attr.label(mandatory = True, providers = [TorchModelInfo]),
     } | EMBED_ATTRS,
     fragments = ["cpp"],
     provides = [CcInfo, TorchCodegenInfo],
@@ -381,5 +393,6 @@ def cc_torch_library(
     _cc_torch_library(
         name = name,
         codegen = ":" + name + _CODEGEN,
+        model = model,
         **kwargs
     )

@@ -65,6 +65,7 @@ def add_entry_point(args, model):
     args.add_all(model.example_inputs, format_each = "--example_input=%s")
     args.add(model.seed, format = "--seed=%s")
     args.add_all(model.weights, format_each = "--weights=%s")
+    args.add_all(model.op_libraries, format_each = "--op_library=%s")
     add_import_paths(args, model.imports, model.sources)
 
 def python_files(deps):

@@ -3,7 +3,7 @@
 load("@rules_cc//cc:find_cc_toolchain.bzl", "use_cc_toolchain")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("@rules_python//python:defs.bzl", "PyInfo")
-load("//rules:providers.bzl", "TorchCodegenInfo")
+load("//rules:providers.bzl", "TorchCodegenInfo", "TorchOpsInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE", "RUNTIME_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
 load("//rules/private:cc.bzl", "archive", "configure_cc")
@@ -145,7 +145,8 @@ def _torch_op_library_impl(ctx):
         mnemonic = "TorchOp",
         progress_message = "Generating Python for PyTorch operator %{label}",
     )
-    return [cc_info] + module_providers(
+    ops = TorchOpsInfo(libraries = [library_file], needed = depset(), imports = [])
+    return [cc_info, ops] + module_providers(
         ctx,
         module = module,
         files = [module, stub, library_file],
@@ -175,6 +176,6 @@ torch_op_library = rule(
     doc = _DOC,
     attrs = _ATTRS | MODULE_ATTRS | TOOL_ATTRS,
     fragments = ["cpp"],
-    provides = [CcInfo, PyInfo],
+    provides = [CcInfo, PyInfo, TorchOpsInfo],
     toolchains = [COMPILER_TOOLCHAIN_TYPE, RUNTIME_TOOLCHAIN_TYPE] + use_cc_toolchain(),
 )

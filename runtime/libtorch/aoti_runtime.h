@@ -51,7 +51,9 @@ std::string Reason(const std::exception& error) {
   if (text.find(" API call failed at ") == std::string::npos) return text;
   text.resize(std::min(text.find('('), text.size()));
 #if TORCH_FEATURE_VERSION >= TORCH_VERSION_2_13_0
-  return text + ": " + torch_exception_get_what_without_backtrace();
+  const std::string reason = torch_exception_get_what_without_backtrace();
+  // What calls the user's operators has no name that says anything.
+  return text.rfind("aoti_torch_", 0) == 0 ? text + ": " + reason : reason;
 #else
   return text + " failed";
 #endif

@@ -177,13 +177,14 @@ def wrapper_source(
 ) -> str:
     """Renders the C++ source that runs the graph with kernels for one instruction set."""
     variant = generated.variants[isa]
+    wrapper = "".join(section.code for section in variant.wrapper)
     frame = _WRAPPER.render(
         WRAPPER=_BODY,
         SOURCE=signature.source,
         LABEL=target.label,
         ISA=isa,
         VARIANT=variant.name,
-        RUNTIME=generated.runtime.includes(variant.name),
+        RUNTIME=generated.runtime.includes(variant.name, wrapper),
         OUTPUTS=", ".join(map(str, generated.outputs)),
         NUM_OUTPUTS=len(generated.outputs),
         NUM_INPUTS=len(signature.inputs),

@@ -24,6 +24,7 @@ from aot_common import isa as isa_lib
 from aot_common.errors import UserError, error_at
 from aot_common.frames import Frame, chain
 from torch_aot import (
+    dispatched_operators,
     kernel_checks,
     parallel_regions,
     provenance,
@@ -220,6 +221,7 @@ def _generate(
         upstream.mended(
             *kernel_checks.patches(),
             *parallel_regions.patches(),
+            *dispatched_operators.patches(),
             *recorder.patches(),
             *results_in_place.patches(),
             upstream.before_lowering(weight_layouts.lay_out),

@@ -113,7 +113,7 @@ class Entry:
             return self._load_script(weights)
         if not self.function:
             return self._load_program(weights)
-        function = self._find(self._import())
+        function = self._find(self.import_file())
         where = _definition(function) or shorten_path(self.path)
         parameters = inspect.signature(function).parameters
         takes_weights = "weights" in parameters
@@ -175,7 +175,8 @@ class Entry:
             ) from error
         return model
 
-    def _import(self) -> types.ModuleType:
+    def import_file(self) -> types.ModuleType:
+        """Runs the Python file, but calls nothing in it; raises as `load` does."""
         return user_file.run(self.path, self.explain_own)
 
     def _find(self, module: types.ModuleType) -> Callable[..., Any]:

@@ -16,7 +16,7 @@ from torch.fx import GraphModule, Node
 
 from aot_common.errors import UserError, error_at
 from aot_common.frames import Frame, innermost
-from torch_aot import torch_errors, upstream
+from torch_aot import dispatched_operators, torch_errors, upstream
 from torch_aot.blame import branch_frame
 from torch_aot.frames import frames_of_node
 
@@ -393,12 +393,16 @@ def _launches_triton(node: Node) -> bool:
 def _check_operator(node: Node, frames: Sequence[Frame], where: str) -> None:
     """Rejects operators of the user's, that nobody else has, and random ones."""
     name = node.target.name().partition(".")[0]
+    if dispatched_operators.is_loaded(node.target):
+        return
     if node.target.namespace not in _NAMESPACES:
         raise error_at(
-            f"{name} is a custom operator, and a compiled model has none of them",
+            f"{name} is a custom operator, and no library among the torch_model's `ops` "
+            "has it",
             frames=frames,
             where=where,
-            fix="write it with PyTorch's own operators",
+            fix="write it with PyTorch's own operators, or in C++: name the cc_library "
+            "that registers it in `ops`",
         )
     if torch.Tag.nondeterministic_seeded not in node.target.tags:
         return

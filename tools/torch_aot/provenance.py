@@ -19,6 +19,7 @@ import torch
 from aot_common import cpp
 from aot_common.frames import innermost
 from aot_common.paths import shorten_path
+from torch_aot import dispatched_operators
 from torch_aot.frames import frames_of_node, operator_of_node
 from torch_aot.upstream import HigherOrderOperator, OpOverload, Patch, look_up
 
@@ -28,8 +29,12 @@ _MAX_TEXT = 80  # characters of each
 # The shims of operators: most are named for the CPU. The others do what is no operator.
 _SHIM = r"aoti_torch_(?:cpu_(\w+)|(copy_|index_put_out))"
 
-# A line that calls a function which returns nothing, or an error's code.
-_CALL = r"\s*(?:AOTI_TORCH_ERROR_CODE_CHECK\()?(\w+)\(.*\);$"
+# A line that calls a function which returns nothing, or an error's code; or an operator
+# of the user's by its name.
+_CALL = (
+    r"\s*(?:AOTI_TORCH_ERROR_CODE_CHECK\()?"
+    rf"(?:(\w+)\(|{dispatched_operators.CALL}).*\);$"
+)
 
 _KERNEL = r'(?m)(^extern "C"\s+void\s+(\w+)\([\s\S]*?^\}\n)'
 
@@ -181,9 +186,10 @@ class Recorder:
             sections = [Section("", origin(nodes))]
             for line in lines[start - 1 : end - 1]:
                 call = re.match(_CALL, line)
-                if call and (call[1] in called or operator_of_shim(call[1])):
-                    called.setdefault(call[1], []).append(nodes)
-                    sections.append(Section(line, sections[0].origin, call[1]))
+                name = (call[1] or call[2]) if call else ""
+                if name in called or operator_of_shim(name):
+                    called.setdefault(name, []).append(nodes)
+                    sections.append(Section(line, sections[0].origin, name))
                 else:
                     code = sections[-1].code + line
                     sections[-1] = dataclasses.replace(sections[-1], code=code)
@@ -297,7 +303,12 @@ def _origins(graph: Any) -> Callable[[_Nodes], Origin]:
 
 
 def operator_of_shim(name: str) -> str:
-    """The operator that a function of libtorch's computes, "addmm_out"; "" if none."""
+    """The operator that a function of libtorch's computes, "addmm_out"; "" if none.
+
+    An operator that has no such function, "shop::scale", is what it is called by.
+    """
+    if "::" in name:
+        return name
     shim = re.fullmatch(_SHIM, name)
     return (shim[1] or shim[2]) if shim else ""
 

@@ -10,6 +10,7 @@ import dataclasses
 import re
 
 from aot_common import cpp
+from torch_aot import dispatched_operators
 
 # In C++ before the runtime's header: the variant's own symbol for an operator's name.
 _VARIANT = "RTORCH_VARIANT"
@@ -33,16 +34,21 @@ class Runtime:
     operators: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def lacking(self, wrapper: str) -> list[str]:
-        """The shims that a wrapper calls and the runtime does not have, by name."""
+        """What a wrapper calls and the runtime does not have: shims, users' operators."""
         if self.shims is None:
             return []
         code = cpp.code_alone(wrapper)
         called = set(re.findall(r"\baoti_torch_(\w+)\s*\(", code))
-        return [f"aoti_torch_{name}" for name in sorted(called - self.shims)]
+        shims = [f"aoti_torch_{name}" for name in sorted(called - self.shims)]
+        return shims + dispatched_operators.called(wrapper)
 
-    def includes(self, variant: str) -> str:
+    def includes(self, variant: str, wrapper: str) -> str:
         """The start of a wrapper."""
-        return f'{self._define(variant)}#include "{self.header}"'
+        headers = [self.header]
+        if dispatched_operators.called(wrapper):
+            headers.append(dispatched_operators.HEADER)
+        included = "\n".join(f'#include "{header}"' for header in headers)
+        return f"{self._define(variant)}{included}"
 
     def operators_of(self, variant: str, wrapper: str) -> str:
         """The C++ of the operators that a wrapper calls."""

@@ -69,7 +69,8 @@ def load(
         )
     if op not in _loaded:
         _check(library, torch_version)
-        if hasattr(getattr(torch.ops, namespace), name):
+        loaded = os.path.realpath(library) in torch.ops.loaded_libraries
+        if not loaded and hasattr(getattr(torch.ops, namespace), name):
             raise ImportError(
                 f"{library}: the operator {op} is there already; name this one by "
                 '"op" of its torch_op_library',

@@ -1,0 +1,159 @@
+"""Operators that libraries of the user's register, called by PyTorch's dispatcher.
+
+AOTInductor calls an operator without a C shim through a proxy executor, which libtorch
+does not export. Here it writes a call of CallOperator (runtime/libtorch/call_operator.h)
+in its place, with arguments of the types of the operator's schema.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from aot_common import cpp
+from aot_common.errors import UserError
+from torch_aot import upstream
+from torch_aot.upstream import Patch, look_up
+
+_CALL = "rules_torch::internal::CallOperator"
+
+# How a wrapper's line that calls one begins, and the operator's name.
+CALL = rf'{_CALL}\("([\w:]+)"'
+
+HEADER = "runtime/libtorch/call_operator.h"
+
+_loaded: set[str] = set()
+
+
+def load(libraries: Iterable[str]) -> None:
+    """Loads libraries that register operators; once each in a process.
+
+    Raises:
+        UserError: One cannot be loaded.
+    """
+    before = {*upstream.operator_names()}
+    for library in libraries:
+        try:
+            torch.ops.load_library(os.path.abspath(library))
+        except OSError as error:
+            raise UserError(
+                f"the library of operators cannot be loaded: {error}",
+                where=library,
+                fix="its operators are to be in a cc_library that links by itself",
+            ) from error
+    _loaded.update({*upstream.operator_names()} - before)
+
+
+def is_loaded(operator: Any) -> bool:
+    """Whether an operator, an OpOverload, is of a library that was loaded."""
+    return operator.name() in _loaded
+
+
+def called(wrapper: str) -> list[str]:
+    """The operators that a wrapper calls so, "shop::scale"."""
+    return sorted(set(re.findall(CALL, wrapper)))
+
+
+def patches() -> tuple[Patch, ...]:
+    """The patches for one code generation."""
+
+    def replace(original: Any) -> Any:
+        def generate_fallback_kernel_with_runtime_lookup_aot(
+            wrapper: Any,
+            operator: Any,
+            arguments: Sequence[Any],
+            output_names: Any,
+            outputs: Sequence[Any],
+        ) -> None:
+            if getattr(operator, "namespace", "aten") == "aten":
+                return original(wrapper, operator, arguments, output_names, outputs)
+            look_up("torch._inductor.virtualized:V").extern_kernel_nodes.pop()
+            _write_call(wrapper, operator, arguments, output_names)
+            return None
+
+        return generate_fallback_kernel_with_runtime_lookup_aot
+
+    return (
+        Patch(
+            "torch._inductor.codegen.cpp_wrapper_cpu:CppWrapperCpu."
+            "generate_fallback_kernel_with_runtime_lookup_aot",
+            replace,
+            "libtorch does not export the proxy executor",
+        ),
+    )
+
+
+def _write_call(
+    wrapper: Any, operator: Any, arguments: Sequence[Any], results: Sequence[Any]
+) -> None:
+    schema = operator._schema
+    boxed = [
+        _boxed(
+            wrapper, value, argument.real_type, f"argument {argument.name!r}", operator
+        )
+        for argument, value in zip(schema.arguments, arguments, strict=True)
+    ]
+    for result in results:
+        if result is not None and not isinstance(result, str):
+            raise _unsupported(operator, "results that are lists")
+        if result is not None:
+            wrapper.writeline(f"RAIIAtenTensorHandle {result};")
+    taken = ", ".join(f"&{each}" if each else "nullptr" for each in results)
+    texts = [
+        cpp.literal(schema.name),
+        cpp.literal(schema.overload_name),
+        f"{{{taken}}}",
+        *boxed,
+    ]
+    wrapper.writeline(f"AOTI_TORCH_ERROR_CODE_CHECK({_CALL}({', '.join(texts)}));")
+
+
+def _boxed(wrapper: Any, value: Any, type_: Any, what: str, operator: Any) -> str:
+    """An argument as C++ of the type that its schema says."""
+    if isinstance(type_, torch.OptionalType):
+        if value is None:
+            return "std::nullopt"
+        inner = _boxed(wrapper, value, type_.getElementType(), what, operator)
+        return f"std::make_optional({inner})"
+    if isinstance(type_, torch.ListType):
+        element = type_.getElementType()
+        of = _CPP_TYPES.get(type(element))
+        if of is None:
+            raise _unsupported(operator, f"{what} of the type {type_}")
+        items = ", ".join(
+            _boxed(wrapper, each, element, what, operator) for each in value
+        )
+        return f"std::vector<{of}>{{{items}}}"
+    if isinstance(type_, torch.TensorType):
+        return f"rules_torch::internal::TensorOf({value.codegen_reference()})"
+    if isinstance(type_, torch.BoolType):
+        return "true" if value else "false"
+    if isinstance(type_, torch.IntType | torch.SymIntType):
+        print_ = look_up("torch._inductor.codegen.cpp_utils:cexpr")
+        expression = value.node.expr if isinstance(value, torch.SymInt) else value
+        return f"static_cast<int64_t>({print_(expression)})"
+    if isinstance(type_, torch.FloatType):
+        return f"static_cast<double>({wrapper.generate_float_value(float(value))})"
+    if isinstance(type_, torch.StringType):
+        return f"std::string({cpp.literal(value)})"
+    raise _unsupported(operator, f"{what} of the type {type_}")
+
+
+_CPP_TYPES = {
+    torch.TensorType: "torch::stable::Tensor",
+    torch.IntType: "int64_t",
+    torch.SymIntType: "int64_t",
+    torch.FloatType: "double",
+}
+
+
+def _unsupported(operator: Any, what: str) -> UserError:
+    return UserError(
+        f"{operator.name()} has {what}, which compiled models do not pass on",
+        fix="register another form of it: of tensors, lists of them, int, float, bool, str, "
+        "optional ones, and lists of int and float, with tensors as results",
+    )
