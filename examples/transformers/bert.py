@@ -1,12 +1,17 @@
-"""A BERT of Hugging Face's transformers, by its config."""
+"""A BERT of Hugging Face's transformers: its config and its weights are local files."""
 
 from collections.abc import Iterator
 
 import torch
 from torch.export import Dim
 from transformers import BertConfig, BertModel
+from transformers.utils import logging
 
 from torch_aot import Model
+
+# Otherwise the build shows which heads the weights have besides, and a progress bar.
+logging.set_verbosity_error()
+logging.disable_progress_bar()
 
 MAX_BATCH = 8
 
@@ -25,8 +30,8 @@ def _edges(config: BertConfig) -> Iterator[dict[str, torch.Tensor]]:
     yield {"input_ids": ids, "attention_mask": (torch.arange(length) < tokens).long()}
 
 
-def bert() -> Model:
-    """A BERT with random weights, for the sizes in config.json.
+def bert(weights: dict[str, torch.Tensor]) -> Model:
+    """A BERT without the heads that it was trained with.
 
     Inputs:
         input_ids: int64[batch, seq], 0 <= id < 100; 1 <= batch <= 8, 1 <= seq <= 64.
@@ -37,11 +42,17 @@ def bert() -> Model:
         pooler_output: float32[batch, 32].
     """
     config = BertConfig.from_json_file("examples/transformers/config.json")
+    module, report = BertModel.from_pretrained(
+        None, config=config, state_dict=weights, output_loading_info=True
+    )
+    # transformers would give them random values.
+    if missing := report["missing_keys"]:
+        raise ValueError(f"the weights lack {', '.join(sorted(missing))}")
     batch = Dim("batch", min=1, max=MAX_BATCH)
     seq = Dim("seq", min=1, max=config.max_position_embeddings)
     ids = torch.randint(config.vocab_size, (2, 6))
     return Model(
-        BertModel(config),
+        module,
         inputs={"input_ids": ids, "attention_mask": torch.ones_like(ids)},
         dynamic_shapes={
             "input_ids": {0: batch, 1: seq},
