@@ -530,3 +530,53 @@ def test_detections():
     for scores in (torch.rand(6, 5), torch.rand(6, 5) / 3):
         ours = program.module(check_guards=False)(boxes, scores)
         torch.testing.assert_close(ours, script(boxes, scores))
+
+
+class Reshaped(nn.Module):
+    def forward(self, x):
+        rows = x.size(0) * 2
+        return x.view(rows, -1).reshape(x.shape[0] // 2, -1, 4), x.new_zeros(rows - 1)
+
+
+@pytest.mark.parametrize("make", [lambda m: torch.jit.trace(m, X), torch.jit.script])
+def test_sizes_that_are_computed(make):
+    program, signature = exported(
+        make(Reshaped()), dynamic_shapes=({0: 2 * Dim("pairs", min=1, max=32)},)
+    )
+    assert signature.text == (
+        "(x: float32[2*pairs, 8]) -> "
+        "(output_0: float32[pairs, 4, 4], output_1: float32[4*pairs - 1])"
+    )
+    for found, wanted in zip(
+        program.module()(torch.ones(12, 8)), Reshaped()(torch.ones(12, 8)), strict=True
+    ):
+        assert torch.equal(found, wanted)
+
+
+class Sliced(nn.Module):
+    def forward(self, x):
+        n = int(x[0, 0])
+        return x[:n] * 2, x[n:].sum(), x[:, 1:n].sum()
+
+
+def test_slices_from_data():
+    check(Sliced(), inputs=[torch.full((4, 8), n) for n in (3.0, 0.0, 9.0, -2.0, 1.0)])
+
+
+class BySize(nn.Module):
+    def forward(self, x):
+        rows = x.size(0)
+        if rows > 6:
+            rows = rows * 2
+        if x.size(0) > 4:
+            y = x * 2
+        else:
+            y = x + 1
+        return y, torch.tensor(rows)
+
+
+def test_an_if_on_a_dynamic_size():
+    sizes = [torch.randn(n, 8) for n in (2, 5, 9)]
+    check(
+        BySize(), dynamic_shapes=({0: Dim("batch", min=2, max=64)},), inputs=[X, *sizes]
+    )

@@ -56,7 +56,7 @@ def run_if(
     side = upstream.known_truth(condition)
     if side is None:
         try:
-            if isinstance(condition, Data) and _is_harmless(node):
+            if _is_harmless(node):
                 return _choose(run, blocks, condition, names)
             return _run_both(run, blocks, condition, names)
         except Mismatch as error:
@@ -116,12 +116,13 @@ def _is_harmless(node: Any) -> bool:
 
 
 def _choose(
-    run: Interpreter, blocks: Sequence[Any], condition: Data, names: dict[int, Any]
+    run: Interpreter, blocks: Sequence[Any], condition: Any, names: dict[int, Any]
 ) -> Sequence[Any]:
     """Computes both sides: `a and b` of numbers is an `if` in TorchScript."""
     first, second = (run.run_block(block, [], names) for block in blocks)
+    chosen = to_tensor(condition)
     return [
-        Data(torch.where(condition.tensor, to_tensor(a), to_tensor(b)), kind_of(a))
+        Data(torch.where(chosen, to_tensor(a), to_tensor(b)), kind_of(a))
         for a, b in zip(first, second, strict=True)
     ]
 
@@ -408,7 +409,7 @@ def _run_both(
         made = _own(template.flatten(trees[0]))
     else:
         made = torch.ops.higher_order.cond(
-            condition.tensor if isinstance(condition, Data) else condition,
+            to_tensor(condition),
             *map(traced, blocks),
             _operands(run, taken),
         )

@@ -12,7 +12,9 @@ import functools
 import inspect
 import itertools
 import linecache
+import operator
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -276,12 +278,12 @@ class Interpreter:
                 fix="assign a new tensor: x = x + 1 in the place of x += 1",
             )
 
-    def apply(self, operator: Any, *args: Any, **kwargs: Any) -> Any:
+    def apply(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Calls one of torch's operators, and notes what it shares and changes."""
         for tensor in tensors_of([args, kwargs]):
             self.check_read(tensor)
-        result = operator(*args, **kwargs)
-        schema = operator._schema
+        result = function(*args, **kwargs)
+        schema = function._schema
         returned = [result] if len(schema.returns) == 1 else items_of(result)
         for i, argument in enumerate(schema.arguments):
             alias = argument.alias_info
@@ -300,7 +302,7 @@ class Interpreter:
                         for base in tensors_of(value):
                             self.memory.add_view(view, base)
             if alias.is_write:
-                copied = args[1] if operator is torch.ops.aten.copy_.default else None
+                copied = args[1] if function is torch.ops.aten.copy_.default else None
                 for tensor in tensors_of(value):
                     self.memory.write(tensor, copied, self._put, [*self._stack])
         if len(schema.returns) == 1:
@@ -364,10 +366,18 @@ class Interpreter:
     def _operator(self, node: Any, name: str, values: list[Any]) -> Any:
         first = values[0] if values else None
         if isinstance(first, torch.Tensor):
-            if name == "Int" and id(first) in self._sizes:
-                return self._sizes[id(first)][1]
+            if id(first) in self._sizes and name in _OF_SIZES:
+                sizes = [self._size_of(value) for value in values[:2]]
+                if None not in sizes and values[2:] in ([], [1]):
+                    return self._as_tensor(_OF_SIZES[name](*sizes))
             if name == "select" and isinstance(values[2], Data):
                 return self._element(*values)
+            if name == "slice" and operators.is_symbolic(values[2:4]):
+                # Inductor writes None into C++.
+                values[2] = 0 if values[2] is None else values[2]
+                values[3] = sys.maxsize if values[3] is None else values[3]
+            if name == "Int" and id(first) in self._sizes:
+                return self._sizes[id(first)][1]
             if name in operators.OF_TENSORS:
                 self.check_read(first)
                 return operators.OF_TENSORS[name](*values)
@@ -470,9 +480,20 @@ class Interpreter:
         raise Raised(str(values[0]), self._stack)
 
     def _number_to_tensor(self, node: Any, values: list[Any]) -> Sequence[Any]:
-        tensor = to_tensor(values[0])
-        self._sizes[id(tensor)] = tensor, values[0]
-        return [tensor]
+        return [self._as_tensor(values[0])]
+
+    def _as_tensor(self, number: Any) -> torch.Tensor:
+        """Traced modules compute sizes with tensors: here they stay what they are."""
+        tensor = to_tensor(number)
+        if not isinstance(number, Data):
+            self._sizes[id(tensor)] = tensor, number
+        return tensor
+
+    def _size_of(self, value: Any) -> Any:
+        """The number that a value is known to be, or None."""
+        if isinstance(value, torch.Tensor):
+            return self._sizes.get(id(value), (None, None))[1]
+        return value if isinstance(value, int | torch.SymInt) else None
 
     def _isinstance(self, node: Any, values: list[Any]) -> Sequence[Any]:
         raise self.failure(
@@ -493,6 +514,13 @@ def _numbers(value: Any) -> Any:
     items = items_of(value)
     return like(value, [_numbers(item) for item in items]) if items else value
 
+
+_OF_SIZES: dict[str, Callable[[Any, Any], Any]] = {
+    "add": operator.add,
+    "floor_divide": operator.floordiv,
+    "mul": operator.mul,
+    "sub": operator.sub,
+}
 
 _Special = Callable[[Interpreter, Any, list[Any]], Sequence[Any]]
 
