@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pickle
+import re
 import zipfile
 
 import pytest
@@ -239,3 +240,23 @@ def test_an_operator_that_is_not_pytorchs():
             new.writestr(part.filename, code)
     message = error("float32[2]", path="x.pt")
     assert "the module needs no_library::twice, which is none of PyTorch's" in message
+
+
+def test_a_file_without_the_lines_of_its_source():
+    """Then it is a line of the code in the file."""
+
+    class Net(nn.Module):
+        def forward(self, x):
+            parts = [x]
+            if x.sum() > 0:
+                parts.append(x)
+            return torch.cat(parts)
+
+    torch.jit.script(Net()).save("net.pt")
+    with zipfile.ZipFile("net.pt") as old, zipfile.ZipFile("bare.pt", "w") as new:
+        for part in old.infolist():
+            if not part.filename.endswith(".debug_pkl"):
+                new.writestr(part.filename, old.read(part))
+    with pytest.raises(UserError, match="the two sides of this `if`") as caught:
+        exported("float32[2]", path="bare.pt")
+    assert re.fullmatch(r"code/__torch__/.*\.py:\d+", caught.value.where)

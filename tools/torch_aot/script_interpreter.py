@@ -551,7 +551,7 @@ _SPECIAL: dict[str, _Special] = {
 
 # ---- The lines of the scripted code.
 
-_PLACE = re.compile(r' *File "(.+)", line (\d+)(?:, in (\w+))?')
+_PLACE = re.compile(r'(?:Serialized )? *File "(.+)", line (\d+)(?:, in (\w+))?')
 _TRACED = re.compile(r"(\S.*)\((\d+)\): (.+)")
 
 
@@ -559,7 +559,8 @@ def _frames_of(node: Any) -> list[Frame]:
     """The lines that a node was made from, outermost first; may be none.
 
     Of a scripted module it is one line: that of the file in which TorchScript compiled it,
-    with its text. Of a traced one it is the whole stack.
+    with its text, or without that the line of the code in the archive. Of a traced module it
+    is the whole stack.
     """
     lines = node.sourceRange().splitlines()
     traced = [
