@@ -43,7 +43,7 @@ expect_failure() {
   grep -Eq "$message" stderr || fail "no '$message' from c_api $*: $(cat stderr)"
 }
 expect_failure 1 "^c_api: ./missing.so: cannot open" ./missing.so
-expect_failure 1 "^c_api: .*undefined symbol: rtorch_model_api" libm.so.6
+expect_failure 1 "^c_api: libm.so.6: no compiled model: it does not export" libm.so.6
 expect_failure 2 "^usage: c_api" "$library" "$library"
 
 # The library exports its entry point and nothing else.

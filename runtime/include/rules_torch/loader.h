@@ -71,7 +71,13 @@ static inline RTorchCode rtorch_open_library(const char* path, RTorchLibrary* li
   library->handle = NULL;
   library->api = NULL;
   if (handle == NULL) {
-    return rtorch_fail_to_open(NULL, error, RTORCH_NOT_FOUND, dlerror());
+    const char* reason = dlerror();
+    const size_t length = strlen(path);
+    /* Mostly the path comes first, which the caller knows. */
+    if (strncmp(reason, path, length) == 0 && strncmp(reason + length, ": ", 2) == 0) {
+      reason += length + 2;
+    }
+    return rtorch_fail_to_open(NULL, error, RTORCH_NOT_FOUND, reason);
   }
   symbol = dlsym(handle, RTORCH_ENTRY_POINT);
   if (symbol == NULL) {

@@ -5,6 +5,11 @@
 and a model's library is loaded with its first instance.
 """
 
+import pkgutil
+
+# What is compiled may lie below another root, as generated files do in Bazel's actions.
+__path__ = pkgutil.extend_path(__path__, __name__)
+
 from rtorch._model import Model, load
 from rtorch._native import Tensor
 
