@@ -5,10 +5,13 @@
 and a model's library is loaded with its first instance.
 """
 
-import pkgutil
+import os
+import sys
 
 # What is compiled may lie below another root, as generated files do in Bazel's actions.
-__path__ = pkgutil.extend_path(__path__, __name__)
+# (pkgutil.extend_path does the same, and imports much.)
+_folders = (os.path.join(root, __name__) for root in sys.path)
+__path__ += [each for each in _folders if each not in __path__ and os.path.isdir(each)]
 
 from rtorch._model import Model, load
 from rtorch._native import Tensor
