@@ -620,7 +620,7 @@ def prepared(module, **arguments):
     """A model as an entry's is, when it comes to be exported."""
     inputs = arguments.pop("inputs", (X,))
     entry = Entry("models/m.py:m")
-    entry._import = lambda: types.SimpleNamespace(
+    entry.import_file = lambda: types.SimpleNamespace(
         m=lambda: Model(module, inputs, **arguments)
     )
     model = entry.load([], seed=0)

@@ -26,7 +26,7 @@ INPUTS = [X, -X, 3 * X, X.abs(), -X.abs(), X.abs() / 10, X / 10, 10 * X.abs()]
 def exported(module, *inputs, **arguments):
     """A model as an entry's is, exported."""
     entry = Entry("models/m.py:m")
-    entry._import = lambda: types.SimpleNamespace(
+    entry.import_file = lambda: types.SimpleNamespace(
         m=lambda: Model(module, inputs or (X,), **arguments)
     )
     return export.export(entry, entry.load([], seed=0))

@@ -13,7 +13,7 @@ import sys
 _folders = (os.path.join(root, __name__) for root in sys.path)
 __path__ += [each for each in _folders if each not in __path__ and os.path.isdir(each)]
 
-from rtorch._model import Model, load
-from rtorch._native import Tensor
+from rtorch._model import Model, load  # noqa: E402 (found by the lines above)
+from rtorch._native import Tensor  # noqa: E402
 
 __all__ = ["Model", "Tensor", "load"]
