@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import io
 import logging
@@ -95,6 +96,9 @@ def _codegen(args: argparse.Namespace) -> None:
     if args.entry:  # its operators' fake implementations may be Python's
         Entry(args.entry).import_file()
 
+    runtime = RUNTIMES[args.runtime]
+    if args.c_ops:
+        runtime = dataclasses.replace(runtime, has_ops=True)
     signature = _read_signature(args.signature)
     target = cc.Target(
         args.label, args.id, args.class_name, args.namespace, args.include, args.weights
@@ -103,7 +107,7 @@ def _codegen(args: argparse.Namespace) -> None:
         lambda: program_file.load(args.program),
         name=args.id,
         isas=[*dict.fromkeys(args.isa or [_DEFAULT_ISA])],
-        runtime=RUNTIMES[args.runtime],
+        runtime=runtime,
         threads=args.threads,
         signature=signature,
     )
@@ -407,6 +411,11 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
         choices=("libtorch", "standalone"),
         help="what the code stands on: PyTorch's library, or operators that are "
         "compiled with it [libtorch]",
+    )
+    added.add_argument(
+        "--c_ops",
+        action="store_true",
+        help="operators of the user's are there as C functions, see rules_torch/op.h",
     )
     added.add_argument(
         "--threads",

@@ -64,6 +64,8 @@ def _torch_codegen_impl(ctx):
     args.add(include, format = "--include=%s")
     args.add_all(isas, format_each = "--isa=%s")
     args.add(runtime, format = "--runtime=%s")
+    if ctx.attr.c_ops:
+        args.add("--c_ops")
     args.add(threads, format = "--threads=%s")
     args.add(ctx.attr.weights, format = "--weights=%s")
     args.add(header, format = "--out=%s")
@@ -111,10 +113,12 @@ _torch_codegen = rule(
     implementation = _torch_codegen_impl,
     attrs = {
         "model": attr.label(mandatory = True, providers = [TorchModelInfo]),
+        "ops": attr.label_list(providers = [CcInfo]),
         "class_name": attr.string(),
         "namespace": attr.string(),
         "isas": attr.string_list(),
         "runtime": attr.string(),
+        "c_ops": attr.bool(),
         "threads": attr.string(),
         "weights": attr.string(mandatory = True, values = ["embedded", "file"]),
         "_isas": attr.label(default = "//rules:isas", providers = [BuildSettingInfo]),
@@ -241,7 +245,8 @@ def _cc_torch_library_impl(ctx):
     runtime = ctx.toolchains[RUNTIME_TOOLCHAIN_TYPE].runtime
     toolchain, features = configure_cc(ctx)
     codegen = _link(ctx, ctx.attr.codegen[TorchCodegenInfo])
-    model = ctx.attr.model  # in this configuration: its operators are linked
+    # With libtorch, the operators that the model was exported with, in this configuration.
+    ops = ctx.attr.ops + ([ctx.attr.model] if codegen.runtime == "libtorch" and CcInfo in ctx.attr.model else [])
     backend = backend_of(runtime, codegen.runtime)
     context, objects = _compile(
         ctx,
@@ -257,7 +262,7 @@ def _cc_torch_library_impl(ctx):
         features = features,
         objects = objects,
         linking_contexts = [runtime.interface.linking_context, backend.linking_context] +
-                           ([model[CcInfo].linking_context] if CcInfo in model else []),
+                           [op[CcInfo].linking_context for op in ops],
         # The toolchain's OpenMP; libtorch brings its own.
         linkopts = _OPENMP if codegen.runtime == "standalone" and _has_openmp(codegen) else [],
     )
@@ -294,6 +299,7 @@ def cc_torch_library(
         class_name = "",
         namespace = "",
         isas = [],
+        ops = [],
         runtime = "",
         threads = "",
         weights = "embedded",
@@ -363,6 +369,9 @@ def cc_torch_library(
       isas: list of strings; instruction sets to generate and compile kernels for, of
         those that the flag `--@rules_torch//rules:isas` takes. Default: that flag, and
         that by default `x86-64-v3`, or `aarch64` on that CPU. Never the build machine's.
+      ops: list of labels; with `runtime = "standalone"`, a `cc_library` with the operators of
+        your own that the model calls, as C functions: `rules_torch/op.h`. With `libtorch` the
+        `ops` of the `torch_model` are linked, and there is no need for others.
       runtime: string; what the model's code stands on. `libtorch`: PyTorch's own C++
         library, which has every operator, is linked as a shared library and takes 430 MB.
         `standalone`: operators that are compiled with the model's kernels; the model needs
@@ -386,6 +395,7 @@ def cc_torch_library(
         model = model,
         namespace = namespace,
         runtime = runtime,
+        c_ops = bool(ops),
         threads = threads,
         weights = weights,
         **helper_attributes(kwargs)
@@ -394,5 +404,6 @@ def cc_torch_library(
         name = name,
         codegen = ":" + name + _CODEGEN,
         model = model,
+        ops = ops,
         **kwargs
     )

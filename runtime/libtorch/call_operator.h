@@ -18,14 +18,18 @@
 #include <string>
 #include <vector>
 
+#include "runtime/internal/check_result.h"
+
 namespace rules_torch::internal {
 namespace {
 
+using OperatorTensor = torch::stable::Tensor;
+
 // A reference to a tensor of the run's, for the operator. May throw.
-[[maybe_unused]] torch::stable::Tensor TensorOf(AtenTensorHandle tensor) {
+[[maybe_unused]] OperatorTensor TensorOf(AtenTensorHandle tensor) {
   AtenTensorHandle reference = nullptr;
   AOTI_TORCH_ERROR_CODE_CHECK(aoti_torch_new_tensor_handle(tensor, &reference));
-  return torch::stable::Tensor(reference);
+  return OperatorTensor(reference);
 }
 
 // Calls an operator, "shop::scale", with arguments of the types of its schema, and

@@ -43,6 +43,18 @@ def prices() -> Model:
     return Model(Shop(), inputs=(torch.randn(5, 8),), dynamic_shapes=({0: rows},))
 
 
+class Misfit(nn.Module):
+    """Calls what does not do as it says."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return shop.misfit(x) + 1
+
+
+def misfit() -> Model:
+    """Input `x` float32[4]."""
+    return Model(Misfit(), inputs=(torch.ones(4),))
+
+
 class Checked(nn.Module):
     """Fails for some values."""
 

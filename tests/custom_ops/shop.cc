@@ -12,7 +12,7 @@ namespace {
 
 at::Tensor Scale(const at::Tensor& x, double factor, std::optional<int64_t> shift) {
   TORCH_CHECK(factor > 0, "shop::scale: factor must be positive, not ", factor);
-  return x * factor + shift.value_or(0);
+  return (x * factor + shift.value_or(0)).contiguous();
 }
 
 at::Tensor Pick(const std::vector<at::Tensor>& tensors,
@@ -39,9 +39,13 @@ at::Tensor Checked(const at::Tensor& x) {
   return x.clone();
 }
 
+// One element less than Meta says.
+at::Tensor Misfit(const at::Tensor& x) { return x.narrow(0, 1, 3).clone(); }
+
 }  // namespace
 
 TORCH_LIBRARY(shop, m) {
+  m.def("misfit(Tensor x) -> Tensor");
   m.def("scale(Tensor x, float factor, int? shift=None) -> Tensor");
   m.def("pick(Tensor[] tensors, int[] rows, Tensor? weight, str mode) -> Tensor");
   m.def("range(Tensor x) -> (Tensor low, Tensor high)");
@@ -51,6 +55,7 @@ TORCH_LIBRARY(shop, m) {
 }
 
 TORCH_LIBRARY_IMPL(shop, CPU, m) {
+  m.impl("misfit", Misfit);
   m.impl("scale", Scale);
   m.impl("pick", Pick);
   m.impl("range", Range);
@@ -62,7 +67,7 @@ TORCH_LIBRARY_IMPL(shop, CPU, m) {
 // What they do to sizes, for the export; one is Python's, in model.py.
 TORCH_LIBRARY_IMPL(shop, Meta, m) {
   m.impl("scale", [](const at::Tensor& x, double, std::optional<int64_t>) {
-    return at::empty_like(x);
+    return at::empty_symint(x.sym_sizes(), x.options());
   });
   m.impl("pick", [](const std::vector<at::Tensor>& tensors, const std::vector<int64_t>&,
                     const std::optional<at::Tensor>&, const std::string&) {
@@ -73,4 +78,5 @@ TORCH_LIBRARY_IMPL(shop, Meta, m) {
   });
   m.impl("accumulate", [](at::Tensor&, const at::Tensor&) {});
   m.impl("checked", [](const at::Tensor& x) { return at::empty_like(x); });
+  m.impl("misfit", [](const at::Tensor& x) { return at::empty_like(x); });
 }

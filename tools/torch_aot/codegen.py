@@ -41,6 +41,11 @@ from torch_aot.weights_file import WeightsFile
 
 _MANY_THREADS = 16
 
+_OPS_FIX = (
+    'give the cc_torch_library runtime = "libtorch", or, in its `ops`, a cc_library with '
+    "the operator as a C function: rules_torch/op.h"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
@@ -417,8 +422,9 @@ def _reject_lacking_shims(
         return
     # Of what is no operator's, no line is known.
     origins = [kernel.origin for kernel in called if kernel.name in lacking]
+    own = [name for name in lacking if "::" in name]
     operators = sorted({each for origin in origins for each in origin.operators})
-    listed = ", ".join(operators or lacking)
+    listed = ", ".join(own or operators or lacking)
     lines = [line for origin in origins for line in origin.lines]
     raise error_at(
         f"the {runtime.name} runtime has no operator {listed}",
@@ -426,7 +432,9 @@ def _reject_lacking_shims(
         if lines
         else [],
         where=source,
-        fix='give the cc_torch_library runtime = "libtorch", which has every operator, '
+        fix=_OPS_FIX
+        if own
+        else 'give the cc_torch_library runtime = "libtorch", which has every operator, '
         "or write it with other operators",
     )
 

@@ -1,8 +1,9 @@
-"""Operators that libraries of the user's register, called by PyTorch's dispatcher.
+"""Operators that libraries of the user's register.
 
 AOTInductor calls an operator without a C shim through a proxy executor, which libtorch
-does not export. Here it writes a call of CallOperator (runtime/libtorch/call_operator.h)
-in its place, with arguments of the types of the operator's schema.
+does not export. Here it writes a call of CallOperator (call_operator.h of each runtime)
+in its place, with arguments of the types of the operator's schema. With libtorch that
+asks PyTorch's dispatcher; without, it calls a C function (rules_torch/op.h).
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ _CALL = "rules_torch::internal::CallOperator"
 
 # How a wrapper's line that calls one begins, and the operator's name.
 CALL = rf'{_CALL}\("([\w:]+)"'
-
-HEADER = "runtime/libtorch/call_operator.h"
 
 _loaded: set[str] = set()
 
@@ -58,6 +57,31 @@ def called(wrapper: str) -> list[str]:
     return sorted(set(re.findall(CALL, wrapper)))
 
 
+def c_functions(wrapper: str) -> str:
+    """C++ that says which C functions the operators that a wrapper calls are."""
+    found = sorted(set(re.findall(rf'{CALL}, "(\w*)"', wrapper)))
+    functions = {
+        (name, overload): "__".join(
+            ["rtorch_op", *name.split("::"), *([overload] if overload else [])]
+        ).replace("rtorch_op__", "rtorch_op_", 1)
+        for name, overload in found
+    }
+    declared = "\n".join(
+        f'extern "C" std::remove_pointer_t<RTorchOp> {function};'
+        for function in functions.values()
+    )
+    cases = "\n".join(
+        f'  if (name == "{name}" && overload == "{overload}") return {function};'
+        for (name, overload), function in functions.items()
+    )
+    return (
+        f"{declared}\nnamespace rules_torch::internal {{\nnamespace {{\n"
+        "RTorchOp OperatorNamed(std::string_view name, std::string_view overload) {\n"
+        f"{cases}\n  return nullptr;\n}}\n}}  // namespace\n"
+        "}  // namespace rules_torch::internal\n"
+    )
+
+
 def patches() -> tuple[Patch, ...]:
     """The patches for one code generation."""
 
@@ -73,6 +97,7 @@ def patches() -> tuple[Patch, ...]:
                 return original(wrapper, operator, arguments, output_names, outputs)
             look_up("torch._inductor.virtualized:V").extern_kernel_nodes.pop()
             _write_call(wrapper, operator, arguments, output_names)
+            _write_checks(wrapper, operator, output_names, outputs)
             return None
 
         return generate_fallback_kernel_with_runtime_lookup_aot
@@ -112,6 +137,26 @@ def _write_call(
     wrapper.writeline(f"AOTI_TORCH_ERROR_CODE_CHECK({_CALL}({', '.join(texts)}));")
 
 
+def _write_checks(
+    wrapper: Any, operator: Any, results: Sequence[Any], outputs: Sequence[Any]
+) -> None:
+    """Lets the run check that results are what the fake implementation said."""
+    print_ = look_up("torch._inductor.codegen.cpp_utils:cexpr")
+    unbacked = look_up("torch.fx.experimental.symbolic_shapes:free_unbacked_symbols")
+    # An operator without results has outputs all the same: what it changes.
+    for result, output in zip(results, outputs, strict=False):
+        if result is None:
+            continue
+        size, stride = output.get_size(), output.get_stride()
+        if unbacked([*size, *stride]):
+            continue  # what the result itself says
+        sizes, strides = (", ".join(map(print_, each)) for each in (size, stride))
+        wrapper.writeline(
+            f"rules_torch::internal::CheckResult({cpp.literal(operator.name())}, {result}, "
+            f"{wrapper.codegen_dtype(output.get_dtype())}, {{{sizes}}}, {{{strides}}});"
+        )
+
+
 def _boxed(wrapper: Any, value: Any, type_: Any, what: str, operator: Any) -> str:
     """An argument as C++ of the type that its schema says."""
     if isinstance(type_, torch.OptionalType):
@@ -144,7 +189,7 @@ def _boxed(wrapper: Any, value: Any, type_: Any, what: str, operator: Any) -> st
 
 
 _CPP_TYPES = {
-    torch.TensorType: "torch::stable::Tensor",
+    torch.TensorType: "rules_torch::internal::OperatorTensor",
     torch.IntType: "int64_t",
     torch.SymIntType: "int64_t",
     torch.FloatType: "double",

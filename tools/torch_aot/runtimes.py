@@ -26,12 +26,16 @@ class Runtime:
         shims: The shims that it has, without "aoti_torch_"; None: all that torch has.
         operators: Of shims that are operators, the header that implements them; they
             are a source of their own, compiled with the kernels' flags.
+        call_operator: The header with which wrappers call the user's operators.
+        has_ops: Whether these are there: by the dispatcher, or as C functions.
     """
 
     name: str
     header: str
     shims: frozenset[str] | None = None
     operators: dict[str, str] = dataclasses.field(default_factory=dict)
+    call_operator: str = "runtime/libtorch/call_operator.h"
+    has_ops: bool = True
 
     def lacking(self, wrapper: str) -> list[str]:
         """What a wrapper calls and the runtime does not have: shims, users' operators."""
@@ -40,15 +44,16 @@ class Runtime:
         code = cpp.code_alone(wrapper)
         called = set(re.findall(r"\baoti_torch_(\w+)\s*\(", code))
         shims = [f"aoti_torch_{name}" for name in sorted(called - self.shims)]
-        return shims + dispatched_operators.called(wrapper)
+        return shims + ([] if self.has_ops else dispatched_operators.called(wrapper))
 
     def includes(self, variant: str, wrapper: str) -> str:
         """The start of a wrapper."""
-        headers = [self.header]
+        text = f'{self._define(variant)}#include "{self.header}"'
         if dispatched_operators.called(wrapper):
-            headers.append(dispatched_operators.HEADER)
-        included = "\n".join(f'#include "{header}"' for header in headers)
-        return f"{self._define(variant)}{included}"
+            text += f'\n#include "{self.call_operator}"'
+            if self.shims is not None:
+                text += f"\n\n{dispatched_operators.c_functions(wrapper)}"
+        return text
 
     def operators_of(self, variant: str, wrapper: str) -> str:
         """The C++ of the operators that a wrapper calls."""
@@ -75,6 +80,8 @@ LIBTORCH = Runtime("libtorch", "runtime/libtorch/aoti_runtime.h")
 STANDALONE = Runtime(
     "standalone",
     "runtime/standalone/aoti_runtime.h",
+    call_operator="runtime/standalone/call_operator.h",
+    has_ops=False,
     operators={
         "cpu__scaled_dot_product_flash_attention_for_cpu": f"{_OPERATORS}/attention.h",
         "cpu_addmm_out": f"{_OPERATORS}/matmul.h",
