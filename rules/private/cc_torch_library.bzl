@@ -245,6 +245,7 @@ def _cc_torch_library_impl(ctx):
     runtime = ctx.toolchains[RUNTIME_TOOLCHAIN_TYPE].runtime
     toolchain, features = configure_cc(ctx)
     codegen = _link(ctx, ctx.attr.codegen[TorchCodegenInfo])
+
     # With libtorch, the operators that the model was exported with, in this configuration.
     ops = ctx.attr.ops + ([ctx.attr.model] if codegen.runtime == "libtorch" and CcInfo in ctx.attr.model else [])
     backend = backend_of(runtime, codegen.runtime)

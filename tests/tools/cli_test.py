@@ -12,13 +12,13 @@ import pytest
 import compile_model
 
 STAGES = {
-    "export": "--program --signature --weights --seed --example_input",
+    "export": "--program --signature --weights --seed --example_input --op_library",
     "codegen": "--label --id --class --namespace --include --isa --runtime --threads "
-    "--weights --out",
+    "--weights --out --op_library --entry --c_ops",
     "python": "--label --class --library --weights --out",
     "torch_op": "--label --op --library --out",
     "reference": "--weights --seed --example_input --signature --out --cases --test_seed "
-    "--test_inputs_only",
+    "--test_inputs_only --op_library",
     "kernel": "--label --declaration --architecture --tuning --candidates --line_info --out",
     "launcher": "--label --id --name --namespace --include --out",
     "tuner": "--label --id --tuning --out",

@@ -122,9 +122,10 @@ def _write_call(
         )
         for argument, value in zip(schema.arguments, arguments, strict=True)
     ]
+    for returned in schema.returns:
+        if not isinstance(returned.real_type, torch.TensorType):
+            raise _unsupported(operator, f"a result of the type {returned.real_type}")
     for result in results:
-        if result is not None and not isinstance(result, str):
-            raise _unsupported(operator, "results that are lists")
         if result is not None:
             wrapper.writeline(f"RAIIAtenTensorHandle {result};")
     taken = ", ".join(f"&{each}" if each else "nullptr" for each in results)
