@@ -101,7 +101,9 @@ def test_what_is_not_passed_on(generate, call, what):
     result, wrapper = generate(call)
     assert result.status == 1 and not wrapper
     assert f"has {what}" in result.text
-    assert "odd::" in result.text and "register another form of it" in result.text
+    assert f"return {call}" in result.text
+    assert result.text.startswith("model.py:7: error: odd::")
+    assert "register another form of it" in result.text
 
 
 def test_libraries_that_cannot_be_loaded(tool, tmp_path):

@@ -226,7 +226,7 @@ def _generate(
         upstream.mended(
             *kernel_checks.patches(),
             *parallel_regions.patches(),
-            *dispatched_operators.patches(),
+            *dispatched_operators.patches(source),
             *recorder.patches(),
             *results_in_place.patches(),
             upstream.before_lowering(weight_layouts.lay_out),

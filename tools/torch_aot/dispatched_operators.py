@@ -16,14 +16,21 @@ from typing import Any
 import torch
 
 from aot_common import cpp
-from aot_common.errors import UserError
+from aot_common.errors import UserError, error_at
+from aot_common.frames import Frame
 from torch_aot import upstream
+from torch_aot.frames import frames_of_node
 from torch_aot.upstream import Patch, look_up
 
 _CALL = "rules_torch::internal::CallOperator"
 
 # How a wrapper's line that calls one begins, and the operator's name.
 CALL = rf'{_CALL}\("([\w:]+)"'
+
+# Before any library is loaded.
+NAMESPACES_OF_TORCH = frozenset(
+    name.partition("::")[0] for name in upstream.operator_names()
+)
 
 _loaded: set[str] = set()
 
@@ -82,8 +89,16 @@ def c_functions(wrapper: str) -> str:
     )
 
 
-def patches() -> tuple[Patch, ...]:
-    """The patches for one code generation."""
+class _Unsupported(Exception):
+    """What an operator has that is not passed on; the text says what."""
+
+
+def patches(source: str) -> tuple[Patch, ...]:
+    """The patches for one code generation.
+
+    Args:
+        source: What errors name that know no line of the model.
+    """
 
     def replace(original: Any) -> Any:
         def generate_fallback_kernel_with_runtime_lookup_aot(
@@ -96,7 +111,17 @@ def patches() -> tuple[Patch, ...]:
             if getattr(operator, "namespace", "aten") == "aten":
                 return original(wrapper, operator, arguments, output_names, outputs)
             look_up("torch._inductor.virtualized:V").extern_kernel_nodes.pop()
-            _write_call(wrapper, operator, arguments, output_names)
+            try:
+                _write_call(wrapper, operator, arguments, output_names)
+            except _Unsupported as error:
+                raise error_at(
+                    f"{operator.name()} has {error}, which compiled models do not pass on",
+                    frames=_frames(operator, outputs),
+                    where=source,
+                    fix="register another form of it: of tensors, lists of them, int, float, "
+                    "bool, str, optional ones, and lists of int and float, with tensors as "
+                    "results",
+                ) from None
             _write_checks(wrapper, operator, output_names, outputs)
             return None
 
@@ -117,14 +142,12 @@ def _write_call(
 ) -> None:
     schema = operator._schema
     boxed = [
-        _boxed(
-            wrapper, value, argument.real_type, f"argument {argument.name!r}", operator
-        )
+        _boxed(wrapper, value, argument.real_type, f"argument {argument.name!r}")
         for argument, value in zip(schema.arguments, arguments, strict=True)
     ]
     for returned in schema.returns:
         if not isinstance(returned.real_type, torch.TensorType):
-            raise _unsupported(operator, f"a result of the type {returned.real_type}")
+            raise _Unsupported(f"a result of the type {returned.real_type}")
     for result in results:
         if result is not None:
             wrapper.writeline(f"RAIIAtenTensorHandle {result};")
@@ -158,21 +181,19 @@ def _write_checks(
         )
 
 
-def _boxed(wrapper: Any, value: Any, type_: Any, what: str, operator: Any) -> str:
+def _boxed(wrapper: Any, value: Any, type_: Any, what: str) -> str:
     """An argument as C++ of the type that its schema says."""
     if isinstance(type_, torch.OptionalType):
         if value is None:
             return "std::nullopt"
-        inner = _boxed(wrapper, value, type_.getElementType(), what, operator)
+        inner = _boxed(wrapper, value, type_.getElementType(), what)
         return f"std::make_optional({inner})"
     if isinstance(type_, torch.ListType):
         element = type_.getElementType()
         of = _CPP_TYPES.get(type(element))
         if of is None:
-            raise _unsupported(operator, f"{what} of the type {type_}")
-        items = ", ".join(
-            _boxed(wrapper, each, element, what, operator) for each in value
-        )
+            raise _Unsupported(f"{what} of the type {type_}")
+        items = ", ".join(_boxed(wrapper, each, element, what) for each in value)
         return f"std::vector<{of}>{{{items}}}"
     if isinstance(type_, torch.TensorType):
         return f"rules_torch::internal::TensorOf({value.codegen_reference()})"
@@ -186,7 +207,7 @@ def _boxed(wrapper: Any, value: Any, type_: Any, what: str, operator: Any) -> st
         return f"static_cast<double>({wrapper.generate_float_value(float(value))})"
     if isinstance(type_, torch.StringType):
         return f"std::string({cpp.literal(value)})"
-    raise _unsupported(operator, f"{what} of the type {type_}")
+    raise _Unsupported(f"{what} of the type {type_}")
 
 
 _CPP_TYPES = {
@@ -197,9 +218,10 @@ _CPP_TYPES = {
 }
 
 
-def _unsupported(operator: Any, what: str) -> UserError:
-    return UserError(
-        f"{operator.name()} has {what}, which compiled models do not pass on",
-        fix="register another form of it: of tensors, lists of them, int, float, bool, str, "
-        "optional ones, and lists of int and float, with tensors as results",
-    )
+def _frames(operator: Any, outputs: Sequence[Any]) -> Sequence[Frame]:
+    """The lines of the model that call an operator."""
+    for output in outputs:
+        for node in output.get_origins():
+            if node.target is operator:
+                return frames_of_node(node)
+    return ()

@@ -43,7 +43,7 @@ _NOT_DRAWING = {
 }
 
 # Of PyTorch's own operators: this is run before any code of the user's.
-_NAMESPACES = {name.partition("::")[0] for name in upstream.operator_names()}
+_NAMESPACES = dispatched_operators.NAMESPACES_OF_TORCH
 
 
 def check(
