@@ -68,9 +68,8 @@ def c_functions(wrapper: str) -> str:
     """C++ that says which C functions the operators that a wrapper calls are."""
     found = sorted(set(re.findall(rf'{CALL}, "(\w*)"', wrapper)))
     functions = {
-        (name, overload): "__".join(
-            ["rtorch_op", *name.split("::"), *([overload] if overload else [])]
-        ).replace("rtorch_op__", "rtorch_op_", 1)
+        (name, overload): "rtorch_op_"
+        + "__".join(filter(None, [*name.split("::"), overload]))
         for name, overload in found
     }
     declared = "\n".join(
