@@ -55,8 +55,8 @@ def load(libraries: Iterable[str]) -> None:
 
 
 def is_loaded(operator: Any) -> bool:
-    """Whether an operator, an OpOverload, is of a library that was loaded."""
-    return operator.name() in _loaded
+    """Whether an operator is of a library that was loaded."""
+    return isinstance(operator, upstream.OpOverload) and operator.name() in _loaded
 
 
 def called(wrapper: str) -> list[str]:
@@ -107,7 +107,7 @@ def patches(source: str) -> tuple[Patch, ...]:
             output_names: Any,
             outputs: Sequence[Any],
         ) -> None:
-            if getattr(operator, "namespace", "aten") == "aten":
+            if not is_loaded(operator):
                 return original(wrapper, operator, arguments, output_names, outputs)
             look_up("torch._inductor.virtualized:V").extern_kernel_nodes.pop()
             try:

@@ -397,8 +397,7 @@ def _check_operator(node: Node, frames: Sequence[Frame], where: str) -> None:
         return
     if node.target.namespace not in _NAMESPACES:
         raise error_at(
-            f"{name} is a custom operator, and no library among the torch_model's `ops` "
-            "has it",
+            f"{name} is a custom operator, and none of the torch_model's `ops`",
             frames=frames,
             where=where,
             fix="write it with PyTorch's own operators, or in C++: name the cc_library "
