@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <string>
 
 #include "gtest/gtest.h"
@@ -70,6 +72,21 @@ TEST(LoaderTest, RefusesWhatIsNoModelOfThisVersion) {
   EXPECT_EQ(Refused(cut, RTORCH_UNIMPLEMENTED).rfind("its table has 64 bytes, ", 0),
             0U);
   EXPECT_FALSE(IsLoaded(cut));
+}
+
+TEST(LoaderTest, RefusesLibrariesOfAnotherCpu) {
+  std::ifstream fake(std::getenv("FAKE_LIBRARY"), std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(fake), {}};
+  ASSERT_GT(bytes.size(), 20U);
+  bytes[18] = bytes[19] = 8;  // no machine's number, in either byte order
+  const std::string path = testing::TempDir() + "/libother.so";
+  std::ofstream(path, std::ios::binary) << bytes;
+  EXPECT_EQ(Refused(path.c_str(), RTORCH_UNIMPLEMENTED)
+                .rfind("it is built for another kind of CPU, ELF machine 2056, ", 0),
+            0U);
+  // What is no library at all keeps the reason that dlopen has.
+  std::ofstream(path, std::ios::binary) << "text";
+  EXPECT_EQ(Refused(path.c_str(), RTORCH_NOT_FOUND).find("CPU"), std::string::npos);
 }
 
 TEST(LoaderTest, HostTensorsAreRowMajor) {

@@ -54,13 +54,27 @@ static inline RTorchCode rtorch_fail_to_open(void* handle, RTorchError* error,
   return code;
 }
 
+/* The machine that an ELF file is for, by its number; -1 for other files. */
+static inline int rtorch_elf_machine(const char* path) {
+  unsigned char header[20];
+  FILE* const file = fopen(path, "rb");
+  size_t size = 0;
+  if (file != NULL) {
+    size = fread(header, 1, sizeof header, file);
+    fclose(file);
+  }
+  if (size != sizeof header || memcmp(header, "\177ELF", 4) != 0) return -1;
+  /* The file says its byte order, 2 for big-endian. */
+  return header[5] == 2 ? header[18] << 8 | header[19] : header[19] << 8 | header[18];
+}
+
 /* Opens a library, as dlopen finds it: a path with a `/`, or a name that is looked up.
  *
- * NOT_FOUND: there is none, or one that this process cannot load, such as one of
- * another CPU or one whose libtorch is missing; the message is the loader's.
- * INVALID_ARGUMENT: it is no compiled model. UNIMPLEMENTED: it is one of another
- * version of rules_torch's C ABI. On failure nothing stays loaded, and `library` has
- * NULLs. `error` may be NULL. */
+ * NOT_FOUND: there is none, or one that this process cannot load, such as one whose
+ * libtorch is missing; the message is the loader's. INVALID_ARGUMENT: it is no compiled
+ * model. UNIMPLEMENTED: it is built for another kind of CPU (told of paths with a `/`,
+ * on Linux), or has another version of rules_torch's C ABI. On failure nothing stays
+ * loaded, and `library` has NULLs. `error` may be NULL. */
 static inline RTorchCode rtorch_open_library(const char* path, RTorchLibrary* library,
                                              RTorchError* error) {
   char message[RTORCH_MAX_MESSAGE];
@@ -73,6 +87,16 @@ static inline RTorchCode rtorch_open_library(const char* path, RTorchLibrary* li
   if (handle == NULL) {
     const char* reason = dlerror();
     const size_t length = strlen(path);
+    const int wanted = rtorch_elf_machine("/proc/self/exe");
+    const int found = strchr(path, '/') == NULL ? -1 : rtorch_elf_machine(path);
+    /* Of such a file glibc says that there is none. */
+    if (wanted != -1 && found != -1 && found != wanted) {
+      snprintf(message, sizeof message,
+               "it is built for another kind of CPU, ELF machine %d, and this program "
+               "is for %d; build it for this platform",
+               found, wanted);
+      return rtorch_fail_to_open(NULL, error, RTORCH_UNIMPLEMENTED, message);
+    }
     /* Mostly the path comes first, which the caller knows. */
     if (strncmp(reason, path, length) == 0 && strncmp(reason + length, ": ", 2) == 0) {
       reason += length + 2;
