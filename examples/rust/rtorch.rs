@@ -205,13 +205,24 @@ impl Library {
             unsafe { std::mem::transmute(symbol) };
         library.api = unsafe { get() };
         // The version is what all versions of the table begin with.
-        match unsafe { (*library.api).abi_version } {
-            ABI_VERSION => Ok(library),
-            version => fail(
+        let version = unsafe { (*library.api).abi_version };
+        if version != ABI_VERSION {
+            return fail(
                 UNIMPLEMENTED,
                 format!("it has ABI version {version}, this program knows {ABI_VERSION}"),
-            ),
+            );
         }
+        let size = unsafe { (*library.api).struct_size } as usize;
+        if size < size_of::<RTorchModelApi>() {
+            return fail(
+                UNIMPLEMENTED,
+                format!(
+                    "its table has {size} bytes, this program needs {}",
+                    size_of::<RTorchModelApi>()
+                ),
+            );
+        }
+        Ok(library)
     }
 
     fn api(&self) -> &RTorchModelApi {
@@ -340,7 +351,10 @@ impl<'a> Tensor<'a> {
     /// Panics where the sizes are not those of so many elements.
     pub fn new<T: Element>(elements: &'a [T], sizes: &[i64]) -> Tensor<'a> {
         assert!(sizes.len() <= MAX_RANK, "at most {MAX_RANK} dimensions");
-        assert_eq!(sizes.iter().product::<i64>(), elements.len() as i64);
+        let count = sizes.iter().try_fold(1usize, |count, &size| {
+            count.checked_mul(usize::try_from(size).ok()?)
+        });
+        assert_eq!(count, Some(elements.len()), "sizes {sizes:?}");
         let mut view = empty();
         // Models only read their inputs.
         view.data = elements.as_ptr() as *mut c_void;
@@ -350,7 +364,8 @@ impl<'a> Tensor<'a> {
         for (i, &size) in sizes.iter().enumerate().rev() {
             view.sizes[i] = size;
             view.strides[i] = stride;
-            stride *= size;
+            // Overflows only where a size is 0, and no stride is used.
+            stride = size.wrapping_mul(stride);
         }
         Tensor {
             view,
@@ -371,7 +386,7 @@ impl Output<'_> {
         &self.tensor.sizes[..self.tensor.rank as usize]
     }
 
-    /// All elements, or an error if they are of another type.
+    /// All elements, or an error if they are of another type or in a GPU's memory.
     pub fn elements<T: Element>(&self) -> Result<&[T], Error> {
         if self.tensor.dtype != T::DTYPE {
             return fail(
@@ -380,6 +395,15 @@ impl Output<'_> {
                     "the output has dtype {}, not {}",
                     self.tensor.dtype,
                     T::DTYPE
+                ),
+            );
+        }
+        if self.tensor.device.kind != CPU {
+            return fail(
+                INVALID_ARGUMENT,
+                format!(
+                    "the output is on device type {}, not in host memory",
+                    self.tensor.device.kind
                 ),
             );
         }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Compiles the example with the machine's rustc, and asserts what it prints.
 #
-#   rust_test.sh MAIN_RS LAYOUT LIBRESNET LIBOLD
+#   rust_test.sh MAIN_RS LAYOUT LIBRESNET LIBOLD LIBSHORT
 set -euo pipefail
 
-main=$1 layout=$2 library=$PWD/$3 old=$PWD/$4
+main=$1 layout=$2 library=$PWD/$3 old=$PWD/$4 short=$PWD/$5
 
 # Rust's installer puts it below the home directory, which tests are not told.
 HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
@@ -46,5 +46,6 @@ expect_failure() {
 expect_failure "cannot open shared object file.* \(code 5\)" ./missing.so
 expect_failure "no compiled model.* \(code 3\)" libm.so.6
 expect_failure "it has ABI version 2, this program knows 3 \(code 12\)" "$old"
+expect_failure "its table has 64 bytes, .* \(code 12\)" "$short"
 expect_failure "^usage: rust LIBRARY"
 RTORCH_ISA=x86-64 expect_failure "code 12" "$library"

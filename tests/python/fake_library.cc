@@ -54,7 +54,7 @@ RTorchCode Fail(RTorchError* error, RTorchCode code, const char* message) {
 
 RTorchCode Create(const RTorchModelApi*, const RTorchCreateOptions* options,
                   RTorchModel** made, RTorchError* error) {
-  if (options->threads == 99) {
+  if (options != nullptr && options->threads == 99) {
     return Fail(error, RTORCH_UNIMPLEMENTED, "no 99 threads");
   }
   *made = reinterpret_cast<RTorchModel*>(&model);
