@@ -113,7 +113,6 @@ _torch_codegen = rule(
     implementation = _torch_codegen_impl,
     attrs = {
         "model": attr.label(mandatory = True, providers = [TorchModelInfo]),
-        "ops": attr.label_list(providers = [CcInfo]),
         "class_name": attr.string(),
         "namespace": attr.string(),
         "isas": attr.string_list(),
@@ -288,6 +287,7 @@ _cc_torch_library = rule(
     attrs = {
         "codegen": attr.label(mandatory = True, providers = [TorchCodegenInfo]),
         "model": attr.label(mandatory = True, providers = [TorchModelInfo]),
+        "ops": attr.label_list(providers = [CcInfo]),
     } | EMBED_ATTRS,
     fragments = ["cpp"],
     provides = [CcInfo, TorchCodegenInfo],
