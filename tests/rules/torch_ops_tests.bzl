@@ -149,7 +149,7 @@ def torch_ops_test_suite(name):
         "torch_ops_library_test": (_library_test, ":library_of_ops"),
         "torch_ops_model_test": (_model_test, ":model_of_ops"),
         "torch_ops_models_test": (_models_test, ":model_of_models_export"),
-        "torch_ops_no_library_test": (_no_library_test, ":model_of_python"),
+        "torch_ops_no_library_test": (_no_library_test, ":model_of_python_ops"),
         "torch_ops_standalone_codegen_test": (_standalone_codegen_test, ":standalone_of_ops_codegen"),
         "torch_ops_standalone_test": (_standalone_test, ":standalone_of_ops"),
     })
