@@ -131,27 +131,37 @@ def _codegen(args: argparse.Namespace) -> None:
 def _python(args: argparse.Namespace) -> None:
     from torch_aot import python_module
 
-    with open(args.manifest, encoding="utf-8") as file:
-        manifest = file.read()
-    module, stub = python_module.render(
-        manifest,
-        label=args.label,
-        class_name=args.class_name,
-        library=args.library,
-        weights=args.weights,
+    _write_module(
+        args,
+        python_module.render(
+            _read(args.manifest),
+            label=args.label,
+            class_name=args.class_name,
+            library=args.library,
+            weights=args.weights,
+        ),
     )
-    _write(args.out, module)
-    _write(_beside(args.out, ".pyi"), stub)
 
 
 def _torch_op(args: argparse.Namespace) -> None:
     from torch_aot import torch_op
 
-    with open(args.manifest, encoding="utf-8") as file:
-        manifest = file.read()
-    module, stub = torch_op.render(
-        manifest, label=args.label, op=args.op, library=args.library
+    _write_module(
+        args,
+        torch_op.render(
+            _read(args.manifest), label=args.label, op=args.op, library=args.library
+        ),
     )
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _write_module(args: argparse.Namespace, texts: tuple[str, str]) -> None:
+    """Writes a Python module and its stub."""
+    module, stub = texts
     _write(args.out, module)
     _write(_beside(args.out, ".pyi"), stub)
 
@@ -232,8 +242,7 @@ def _read_signature(path: str) -> Signature:
     from aot_common.errors import UserError
     from torch_aot.signature import Signature
 
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+    text = _read(path)
     try:
         return Signature.from_json(text)
     except (ValueError, LookupError, TypeError) as error:
