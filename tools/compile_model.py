@@ -349,6 +349,22 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
             help="registers operators that the model calls; may be repeated",
         )
 
+    def module_arguments(added: argparse.ArgumentParser) -> None:
+        added.add_argument("manifest", metavar="FILE.json", help="from codegen")
+        added.add_argument("--label", required=True, help="what the module is called")
+        added.add_argument(
+            "--library",
+            required=True,
+            help="the shared library, from the module's folder",
+        )
+        added.add_argument(
+            "--out",
+            required=True,
+            type=output,
+            metavar="FILE.py",
+            help="to write, and FILE.pyi beside it",
+        )
+
     def model_arguments(added: argparse.ArgumentParser) -> None:
         op_library_argument(added)
         added.add_argument(
@@ -453,23 +469,12 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
         "a compiled model's manifest to a Python module",
         quiet=contextlib.nullcontext,
     )
-    added.add_argument("manifest", metavar="FILE.json", help="from codegen")
-    added.add_argument("--label", required=True, help="what the module is called")
+    module_arguments(added)
     added.add_argument(
         "--class", default="", dest="class_name", help="the class's name [as in C++]"
     )
     added.add_argument(
-        "--library", required=True, help="the shared library, from the module's folder"
-    )
-    added.add_argument(
         "--weights", default="", help="the weights file, likewise [in the library]"
-    )
-    added.add_argument(
-        "--out",
-        required=True,
-        type=output,
-        metavar="FILE.py",
-        help="to write, and FILE.pyi beside it",
     )
 
     added = stage(
@@ -478,20 +483,9 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
         "a compiled model's manifest to the Python module of a torch operator",
         quiet=contextlib.nullcontext,
     )
-    added.add_argument("manifest", metavar="FILE.json", help="from codegen")
-    added.add_argument("--label", required=True, help="what the module is called")
+    module_arguments(added)
     added.add_argument(
         "--op", required=True, metavar="NAMESPACE::NAME", help="the operator"
-    )
-    added.add_argument(
-        "--library", required=True, help="the shared library, from the module's folder"
-    )
-    added.add_argument(
-        "--out",
-        required=True,
-        type=output,
-        metavar="FILE.py",
-        help="to write, and FILE.pyi beside it",
     )
 
     added = stage("reference", _reference, "inputs and eager outputs to test against")
