@@ -17,7 +17,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -111,17 +110,11 @@ inline void DeleteTensor(void* owner) {
 // Lets a run write its outputs into tensors of libtorch's.
 inline RTorchCode AllocateTensor(void*, std::uint64_t, std::uint64_t alignment,
                                  RTorchTensor* tensor) {
-  std::int64_t strides[RTORCH_MAX_RANK];
-  std::int64_t stride = 1;
-  for (std::int32_t i = tensor->rank; i-- > 0;) {
-    strides[i] = stride;
-    stride *= std::max<std::int64_t>(tensor->sizes[i], 1);
-  }
   const bool is_cuda = tensor->device.type == RTORCH_CUDA;
   AtenTensorHandle handle = nullptr;
   void* data = nullptr;
   if (aoti_torch_empty_strided(
-          tensor->rank, tensor->sizes, strides, tensor->dtype,
+          tensor->rank, tensor->sizes, tensor->strides, tensor->dtype,
           is_cuda ? aoti_torch_device_type_cuda() : aoti_torch_device_type_cpu(),
           is_cuda ? tensor->device.index : 0, &handle) != AOTI_TORCH_SUCCESS) {
     return RTORCH_RESOURCE_EXHAUSTED;
@@ -131,7 +124,9 @@ inline RTorchCode AllocateTensor(void*, std::uint64_t, std::uint64_t alignment,
       reinterpret_cast<std::uintptr_t>(data) % alignment != 0) {
     return RTORCH_RESOURCE_EXHAUSTED;
   }
-  tensor->data = data;
+  // libtorch has no memory for no elements, and a run wants an address.
+  alignas(64) static char nothing[1];
+  tensor->data = data != nullptr ? data : nothing;
   tensor->owner = reference.release();
   tensor->deleter = DeleteTensor;
   return RTORCH_OK;

@@ -10,6 +10,7 @@ import torch
 from encoder_op import encoder
 from mlp_op import mlp
 from multi_op import multi
+from positive_op import positive
 from standalone_mlp_op import standalone_mlp
 
 ROWS = torch.arange(16, dtype=torch.float32).reshape(2, 8)
@@ -84,6 +85,16 @@ def test_many_tensors_of_all_dtypes():
     # An input that comes back, and a weight, are copies: a schema says what is shared.
     storages = {each.untyped_storage().data_ptr() for each in (*inputs, *ours)}
     assert len(storages) == len(inputs) + len(ours)
+
+
+def test_no_elements():
+    places, plus_one = positive(torch.tensor([1.0, -1.0, 2.0]))
+    assert places.tolist() == [[0], [2]]
+    assert plus_one.tolist() == [2.0, 0.0, 3.0]
+    places, _ = positive(-torch.ones(3))
+    assert (places.shape, places.dtype) == ((0, 1), torch.int64)
+    program = torch.export.export(Around(lambda x: positive(x)[0]), (torch.ones(3),))
+    assert torch.equal(program.module()(-torch.ones(3)), torch.empty(0, 1).long())
 
 
 @BOTH

@@ -184,9 +184,10 @@ typedef struct RTorchAllocator {
   uint32_t struct_size;
   uint32_t reserved;
   void* context;
-  /* Gives `tensor`, whose dtype, rank, device and sizes are set, `bytes` bytes of its
-   * device's memory, aligned to `alignment`, a power of two: sets data, owner and
-   * deleter, or returns RESOURCE_EXHAUSTED. Thread-safe; must not throw. */
+  /* Gives `tensor`, whose dtype, rank, device, sizes and row-major strides are set,
+   * `bytes` bytes of its device's memory, aligned to `alignment`, a power of two: sets
+   * data, which is not NULL even where there are no elements, owner and deleter, or
+   * returns RESOURCE_EXHAUSTED. Thread-safe; must not throw. */
   RTorchCode (*allocate)(void* context, uint64_t bytes, uint64_t alignment,
                          RTorchTensor* tensor);
 } RTorchAllocator;
