@@ -33,6 +33,7 @@
 #include <string.h>
 
 #include "rules_torch/abi.h"
+#include "rules_torch/host_tensor.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -136,26 +137,6 @@ static inline void rtorch_close_library(RTorchLibrary* library) {
   if (library->handle != NULL) dlclose(library->handle);
   library->handle = NULL;
   library->api = NULL;
-}
-
-/* Row-major contiguous elements in host memory: `sizes` has `rank` numbers, at most
- * RTORCH_MAX_RANK. */
-static inline RTorchTensor rtorch_host_tensor(void* data, RTorchDType dtype,
-                                              int32_t rank, const int64_t* sizes) {
-  RTorchTensor tensor;
-  int64_t stride = 1;
-  int32_t i;
-  memset(&tensor, 0, sizeof tensor);
-  tensor.data = data;
-  tensor.dtype = dtype;
-  tensor.rank = rank;
-  tensor.device.type = RTORCH_CPU;
-  for (i = rank; i-- > 0;) {
-    tensor.sizes[i] = sizes[i];
-    tensor.strides[i] = stride;
-    stride *= sizes[i];
-  }
-  return tensor;
 }
 
 #ifdef __cplusplus

@@ -14,16 +14,16 @@
  *
  * The cc_library that has it is among the `ops` of the cc_torch_library.
  *
- * Plain C99, no dependency but <stdint.h>, <stdio.h> and <string.h>.
+ * Plain C99, no dependency but C's library.
  */
 #ifndef RULES_TORCH_OP_H_
 #define RULES_TORCH_OP_H_
 
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "rules_torch/abi.h"
+#include "rules_torch/host_tensor.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -81,17 +81,7 @@ static inline RTorchCode rtorch_new_result(const RTorchAllocator* allocator,
                                            RTorchDType dtype, int32_t rank,
                                            const int64_t* sizes, RTorchTensor* result,
                                            RTorchError* error) {
-  int64_t stride = 1;
-  int32_t i;
-  memset(result, 0, sizeof *result);
-  result->dtype = dtype;
-  result->rank = rank;
-  result->device.type = RTORCH_CPU;
-  for (i = rank; i-- > 0;) {
-    result->sizes[i] = sizes[i];
-    result->strides[i] = stride;
-    stride *= sizes[i];
-  }
+  *result = rtorch_host_tensor(NULL, dtype, rank, sizes);
   if (allocator->allocate(allocator->context, 0, 64, result) != RTORCH_OK) {
     return rtorch_op_error(error, RTORCH_RESOURCE_EXHAUSTED,
                            "no memory for an operator's result");
