@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import keyword
 
 from aot_common.errors import fail
@@ -29,8 +28,7 @@ def render(
     Raises:
         UserError: Python cannot call the class so.
     """
-    about = json.loads(manifest)
-    signature = Signature.from_json(json.dumps(about["signature"]))
+    about, signature = python_text.read(manifest)
     name = class_name or about["class"].rpartition("::")[2]
     if not name.isidentifier() or keyword.iskeyword(name):
         fail(

@@ -10,6 +10,12 @@ from typing import Any
 from torch_aot.signature import Signature, TensorSpec
 
 
+def read(manifest: str) -> tuple[dict[str, Any], Signature]:
+    """A model's manifest, and the signature in it."""
+    data = json.loads(manifest)
+    return data, Signature.from_json(json.dumps(data["signature"]))
+
+
 def about(signature: Signature, manifest: dict[str, Any], inputs: str) -> str:
     """Inputs under a title, outputs, state and instruction sets, for people."""
     parts = [

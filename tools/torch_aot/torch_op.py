@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import keyword
 from collections.abc import Sequence
 
@@ -11,7 +10,7 @@ import torch
 from aot_common.errors import fail
 from aot_common.templates import Template
 from torch_aot import python_text
-from torch_aot.signature import Dim, Signature, TensorSpec
+from torch_aot.signature import Dim, TensorSpec
 
 _MODULE = Template(__file__, "torch_op.py.template")
 _STUB = Template(__file__, "torch_op.pyi.template")
@@ -29,8 +28,7 @@ def render(manifest: str, *, label: str, op: str, library: str) -> tuple[str, st
     Raises:
         UserError: The model cannot be an operator, or not of that name.
     """
-    about = json.loads(manifest)
-    signature = Signature.from_json(json.dumps(about["signature"]))
+    about, signature = python_text.read(manifest)
     if about["mutable_constants"]:
         fail(
             f"{about['label']} has state ({', '.join(about['mutable_constants'])}), and an "
