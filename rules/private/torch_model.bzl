@@ -151,7 +151,7 @@ def torch_model(
     ```
 
     Outputs: `<name>.pt2`, which `torch.export.load` reads, and `<name>.json`, its
-    signature. A model that cannot be exported fails the build with the line of the
+    signature; with `ops`, of a target `<name>_export` beside it. A model that cannot be exported fails the build with the line of the
     model at fault; `--@rules_torch//rules:full_trace` adds PyTorch's whole report.
 
     Args:

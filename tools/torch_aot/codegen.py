@@ -393,9 +393,9 @@ def _reject_missing_operators(
     frames = frames_of_node(call) if call else []
     fix = (
         "write it with other operators. The runtime has those that Inductor generates "
-        "code for and those with a C shim in libtorch (aoti_torch_cpu_*), but no custom "
-        "ones; of complex numbers it has few: compute with torch.view_as_real(x); half "
-        "precision can be converted: x.float()"
+        "code for, those with a C shim in libtorch (aoti_torch_cpu_*), and those of the "
+        "torch_model's `ops`; of complex numbers it has few: compute with "
+        "torch.view_as_real(x); half precision can be converted: x.float()"
     )
     if any("/nn/utils/parametri" in frame.path for frame in frames):
         fix = (

@@ -112,7 +112,10 @@ def _unreadable(path: str, where: str, error: Exception) -> UserError:
     else:
         reason = f"{type(error).__name__}: {torch_errors.summary(error, 1)}"
     if operator and operator[1] != "aten":
-        fix = "write the model with PyTorch's own operators"
+        fix = (
+            "write the model with PyTorch's own operators, or name the cc_library that "
+            "registers it in the torch_model's `ops`"
+        )
     elif writer == ours:
         fix = "fetch the file again: it may be incomplete"
     else:
