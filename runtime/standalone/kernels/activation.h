@@ -6,10 +6,11 @@
 // loop of their own over a tile in the first cache.
 //
 // Errors, from the exact result, as tests hold them over all magnitudes of floats:
-// Silu's, 4 units of its last place, and 0 where exp(-x) is beyond what a float holds;
-// Gelu's and GeluTanh's, as much and 2^-22 * |x|, as the 1 + erf and 1 + tanh that they
-// hold cancel in fp32, as eager's do; Hardswish's, 2 units and 2^-23 * |x|; the others
-// are exact. NaN gives NaN; infinities give what eager gives.
+// Silu's, Sigmoid's and TanhOf's, 4 units of its last place, and 0 where exp(-x) is
+// beyond what a float holds; Gelu's and GeluTanh's, as much and 2^-22 * |x|, as the 1 +
+// erf and 1 + tanh that they hold cancel in fp32, as eager's do; Hardsigmoid's, 2
+// units, and 2^-23 next to -3; Hardswish's, 2 units and 2^-23 * |x|; the others are
+// exact. NaN gives NaN; infinities give what eager gives.
 //
 // The methods: Exp, Cody and Waite's reduction by powers of 2, then a polynomial; Erf
 // and Tanh, odd polynomials near 0, and else Exp, for Erf with a polynomial in 1 / (1 +
@@ -103,12 +104,29 @@ struct Clamp {
   }
 };
 
-struct Hardswish {
+struct Hardsigmoid {
   static constexpr bool kIsShort = true;
   RTORCH_INLINE Vec operator()(Vec v) const {
     const Vec gate = AtMost(AtLeast(v + Broadcast(3.0f), Vec{}), Broadcast(6.0f));
-    return v * (gate / Broadcast(6.0f));
+    return gate / Broadcast(6.0f);
   }
+};
+
+struct Hardswish {
+  static constexpr bool kIsShort = true;
+  RTORCH_INLINE Vec operator()(Vec v) const { return v * Hardsigmoid()(v); }
+};
+
+struct Sigmoid {
+  static constexpr bool kIsShort = false;
+  RTORCH_INLINE Vec operator()(Vec v) const {
+    return Broadcast(1.0f) / (Broadcast(1.0f) + Exp(-v));
+  }
+};
+
+struct TanhOf {
+  static constexpr bool kIsShort = false;
+  RTORCH_INLINE Vec operator()(Vec v) const { return Tanh(v); }
 };
 
 struct Silu {
@@ -135,17 +153,19 @@ struct GeluTanh {
 
 // What a kernel does with each sum before it stores it:
 //
-//   activation(scale * sum + bias[column] + residual[batch, row, column])
+//   activation(scale * factors[column] * sum + bias[column] +
+//              residual[batch, row, column])
 //
 // A kernel takes any type that has what is public here, but the members: one that the
 // generated code writes may read other tensors at the same place. `lanes` of them are
 // wanted, from (batch, row, column) on along the columns.
-//   bias: [columns], or null. residual: columns adjacent, or null; it may be the output
-//       itself where the kernel says so.
+//   factors, bias: [columns], or null for 1 and 0. residual: columns adjacent, or null;
+//       it may be the output itself where the kernel says so.
 template <typename Activation = Identity>
 struct Epilogue {
   static constexpr bool kIsShort = Activation::kIsShort;
 
+  const float* factors = nullptr;
   const float* bias = nullptr;
   const float* residual = nullptr;
   std::int64_t residual_batch = 0;  // strides, in elements
@@ -156,6 +176,7 @@ struct Epilogue {
   RTORCH_INLINE Vec operator()(Vec v, std::int64_t batch, std::int64_t row,
                                std::int64_t column, int lanes) const {
     v = v * Broadcast(scale);
+    if (factors != nullptr) v = v * Load(factors + column, lanes);
     if (bias != nullptr) v = v + Load(bias + column, lanes);
     if (residual != nullptr) {
       const float* at = residual + batch * residual_batch + row * residual_row + column;

@@ -42,6 +42,11 @@ double BoundOf(Activate activation, double x, double want) {
     case Activate::kRelu:
     case Activate::kClamp:
       return 0;
+    case Activate::kHardsigmoid:
+      return 2 * place + FLT_EPSILON * (x < -2 && x > -4 ? 1 : 0);
+    case Activate::kSigmoid:
+    case Activate::kTanh:
+      return 4 * place + 2 / double{FLT_MAX};
     case Activate::kHardswish:
       // The sum x + 3 is rounded, next to -3 to what is much of it.
       return 2 * place + FLT_EPSILON * std::fabs(x);
@@ -64,7 +69,7 @@ TEST_P(ActivationTest, AllMagnitudesAreNearFloat64) {
       double want = ActivateExactly(activation, x, -1, 1);
       // Eager's are NaN there, in any precision.
       if (x == -std::numeric_limits<double>::infinity() &&
-          activation > Activate::kClamp) {
+          activation >= Activate::kHardswish) {
         want = std::numeric_limits<double>::quiet_NaN();
       }
       if (std::fabs(want) > FLT_MAX) want = std::copysign(INFINITY, want);

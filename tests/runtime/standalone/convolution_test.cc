@@ -35,7 +35,7 @@ std::vector<float> Numbers(Random* random, std::int64_t count) {
 
 struct Case {
   ConvolutionCall call = {};
-  std::vector<float> x, weights, packed, bias, residual, y, scratch_memory;
+  std::vector<float> x, weights, packed, factors, bias, residual, y, scratch_memory;
 };
 
 // Sizes alone.
@@ -149,6 +149,10 @@ void DrawEpilogue(Random* random, Case* drawn) {
   epilogue.lowest = -0.5f;
   epilogue.highest = 2;
   if (random->Once(2)) {
+    drawn->factors = Numbers(random, call.out_channels);
+    epilogue.factors = drawn->factors.data();
+  }
+  if (random->Once(2)) {
     drawn->bias = Numbers(random, call.out_channels);
     epilogue.bias = drawn->bias.data();
   }
@@ -202,6 +206,10 @@ void CheckPixel(const Case& drawn, std::int64_t image, std::int64_t pixel) {
         }
       }
     }
+    if (epilogue.factors != nullptr) {
+      sum *= double{epilogue.factors[channel]};
+      sizes *= std::fabs(double{epilogue.factors[channel]});
+    }
     if (epilogue.bias != nullptr) {
       sum += double{epilogue.bias[channel]};
       sizes += std::fabs(double{epilogue.bias[channel]});
@@ -217,7 +225,8 @@ void CheckPixel(const Case& drawn, std::int64_t image, std::int64_t pixel) {
         epilogue.activation, sum, double{epilogue.lowest}, double{epilogue.highest});
     const auto count = static_cast<double>(in * call.kernel_height * call.kernel_width);
     // No activation here is steeper than 1.5.
-    double bound = 1.5 * SumBound(count, sizes) + 1e-6 * std::fabs(sum);
+    double bound = 1.5 * SumBound(count, sizes) + 1e-6 * std::fabs(sum) +
+                   4 * FLT_EPSILON * std::fabs(want);
     if (call.winograd != 0) {
       // Each element of a tile has a part in all of its errors; here none is above 1.
       double weights = 0;

@@ -26,6 +26,12 @@ void WithActivation(Activate activation, float lowest, float highest, const Act&
       return act(sa::Relu{});
     case Activate::kClamp:
       return act(sa::Clamp{lowest, highest});
+    case Activate::kHardsigmoid:
+      return act(sa::Hardsigmoid{});
+    case Activate::kSigmoid:
+      return act(sa::Sigmoid{});
+    case Activate::kTanh:
+      return act(sa::TanhOf{});
     case Activate::kHardswish:
       return act(sa::Hardswish{});
     case Activate::kSilu:
@@ -41,7 +47,7 @@ void WithActivation(Activate activation, float lowest, float highest, const Act&
 template <typename Act>
 void WithEpilogue(const EpilogueCall& call, const Act& act) {
   WithActivation(call.activation, call.lowest, call.highest, [&](auto activation) {
-    act(sa::Epilogue<decltype(activation)>{call.bias, call.residual,
+    act(sa::Epilogue<decltype(activation)>{call.factors, call.bias, call.residual,
                                            call.residual_batch, call.residual_row,
                                            call.scale, activation});
   });

@@ -7,15 +7,29 @@
 
 namespace rules_torch::testing {
 
-enum class Activate { kNone, kRelu, kClamp, kHardswish, kSilu, kGelu, kGeluTanh };
+enum class Activate {
+  kNone,
+  kRelu,
+  kClamp,
+  kHardsigmoid,
+  kSigmoid,
+  kTanh,
+  kHardswish,
+  kSilu,
+  kGelu,
+  kGeluTanh
+};
 
 inline constexpr Activate kActivations[] = {
-    Activate::kNone, Activate::kRelu, Activate::kClamp,   Activate::kHardswish,
-    Activate::kSilu, Activate::kGelu, Activate::kGeluTanh};
+    Activate::kNone,        Activate::kRelu,    Activate::kClamp,
+    Activate::kHardsigmoid, Activate::kSigmoid, Activate::kTanh,
+    Activate::kHardswish,   Activate::kSilu,    Activate::kGelu,
+    Activate::kGeluTanh};
 
 // An Epilogue's arguments, and Clamp's.
 struct EpilogueCall {
   Activate activation = Activate::kNone;
+  const float* factors = nullptr;
   const float* bias = nullptr;
   const float* residual = nullptr;
   std::int64_t residual_batch = 0;

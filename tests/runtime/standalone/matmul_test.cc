@@ -49,7 +49,7 @@ std::vector<float> Numbers(Random* random, std::int64_t count, bool finite) {
 // A call and its memory. Rows of C and of the scratch are longer than what is theirs.
 struct Case {
   MatmulCall call;
-  std::vector<float> a, b, packed, bias, residual, c, scratch;
+  std::vector<float> a, b, packed, factors, bias, residual, c, scratch;
 };
 
 Case Draw(const Kernels& kernels, Random* random) {
@@ -96,6 +96,10 @@ Case Draw(const Kernels& kernels, Random* random) {
   epilogue.lowest = -0.5f;
   epilogue.highest = 2;
   epilogue.scale = random->Once(2) ? 1.0f : 0.25f;
+  if (random->Once(2)) {
+    drawn.factors = Numbers(random, call.n, true);
+    epilogue.factors = drawn.factors.data();
+  }
   if (random->Once(2)) {
     drawn.bias = Numbers(random, call.n, true);
     epilogue.bias = drawn.bias.data();
@@ -151,6 +155,10 @@ void Check(const MatmulCall& call, const float* b, std::int64_t b_batch,
         }
         sum *= double{epilogue.scale};
         sizes *= double{epilogue.scale};
+        if (epilogue.factors != nullptr) {
+          sum *= double{epilogue.factors[j]};
+          sizes *= std::fabs(double{epilogue.factors[j]});
+        }
         if (epilogue.bias != nullptr) {
           sum += double{epilogue.bias[j]};
           sizes += std::fabs(double{epilogue.bias[j]});
@@ -167,8 +175,8 @@ void Check(const MatmulCall& call, const float* b, std::int64_t b_batch,
             ActivateExactly(epilogue.activation, sum, double{epilogue.lowest},
                             double{epilogue.highest});
         // No activation here is steeper than 1.5.
-        const double bound =
-            1.5 * SumBound(static_cast<double>(call.k), sizes) + 1e-6 * std::fabs(sum);
+        const double bound = 1.5 * SumBound(static_cast<double>(call.k), sizes) +
+                             1e-6 * std::fabs(sum) + 4 * FLT_EPSILON * std::fabs(want);
         ASSERT_TRUE(IsNear(c[place], want, bound))
             << c[place] << " instead of " << want << " at batch " << batch << ", row "
             << i << ", column " << j << " of " << call.batch << " x " << call.m << " x "

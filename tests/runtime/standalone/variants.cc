@@ -56,6 +56,12 @@ double ActivateExactly(Activate activation, double x, double lowest, double high
       return x < 0 ? 0 : x;
     case Activate::kClamp:
       return clamp(x, lowest, highest);
+    case Activate::kHardsigmoid:
+      return clamp(x + 3, 0, 6) / 6;
+    case Activate::kSigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Activate::kTanh:
+      return std::tanh(x);
     case Activate::kHardswish:
       return x * clamp(x + 3, 0, 6) / 6;
     case Activate::kSilu:
