@@ -28,75 +28,72 @@ namespace {
   return true;
 }
 
-// What aten.convolution gives for some arguments.
-class ConvolutionResult {
- public:
-  struct Numbers {
-    const std::int64_t* values;
-    std::int64_t size;  // one for all dimensions, or one for each
-  };
+// A list of a shim's: one number for all dimensions, or one for each.
+struct Numbers {
+  const std::int64_t* values;
+  std::int64_t size;
 
-  ConvolutionResult(const Tensor& input, const Tensor& weight, Numbers stride,
-                    Numbers padding, Numbers dilation, bool is_transposed,
-                    Numbers output_padding, std::int64_t groups)
-      : input_(input),
-        weight_(weight),
-        shape_{input.rank - 2, stride_, padding_, dilation_, groups, is_transposed} {
-    if (shape_.dims < 1 || shape_.dims > 3) {
+  std::int64_t operator[](int dim) const { return values[size == 1 ? 0 : dim]; }
+};
+
+// A convolution's shape, of a shim's arguments.
+class ConvolutionArguments {
+ public:
+  ConvolutionArguments(int dims, Numbers stride, Numbers padding, Numbers dilation,
+                       std::int64_t groups, bool is_transposed)
+      : shape_{dims, stride_, padding_, dilation_, groups, is_transposed} {
+    if (dims < 1 || dims > 3) {
       throw std::runtime_error("a convolution has 1 to 3 spatial dimensions");
     }
-    Expand(stride, stride_);
-    Expand(padding, padding_);
-    Expand(dilation, dilation_);
-    Expand(output_padding, output_padding_);
+    for (int i = 0; i < dims; ++i) {
+      stride_[i] = stride[i];
+      padding_[i] = padding[i];
+      dilation_[i] = dilation[i];
+    }
   }
-  ConvolutionResult(const ConvolutionResult&) = delete;
-  ConvolutionResult& operator=(const ConvolutionResult&) = delete;
+  ConvolutionArguments(const ConvolutionArguments&) = delete;
+  ConvolutionArguments& operator=(const ConvolutionArguments&) = delete;
 
   const ConvolutionShape& shape() const { return shape_; }
 
-  // Uninitialised, in the memory format that eager's result has.
-  OwnedTensor Allocate() const {
-    std::int64_t sizes[kMaxRank] = {
-        input_.sizes[0],
-        shape_.is_transposed ? weight_.sizes[1] * shape_.groups : weight_.sizes[0]};
-    for (int i = 0; i < shape_.dims; ++i) {
-      const std::int64_t size = input_.sizes[2 + i];
-      const std::int64_t reach = dilation_[i] * (weight_.sizes[2 + i] - 1) + 1;
-      sizes[2 + i] =
-          shape_.is_transposed
-              ? (size - 1) * stride_[i] - 2 * padding_[i] + reach + output_padding_[i]
-              : (size + 2 * padding_[i] - reach) / stride_[i] + 1;
-    }
-    std::int64_t strides[kMaxRank];
-    internal::SetRowMajor(sizes, input_.rank, strides);
-    if (IsChannelsLast(input_) || IsChannelsLast(weight_)) {
-      std::int64_t stride = std::max<std::int64_t>(sizes[1], 1);
-      strides[1] = 1;
-      for (int i = input_.rank - 1; i >= 2; --i) {
-        strides[i] = stride;
-        stride *= std::max<std::int64_t>(sizes[i], 1);
-      }
-      strides[0] = stride;
-    }
-    return standalone::Allocate(input_.rank, sizes, strides, input_.dtype);
-  }
-
  private:
-  void Expand(Numbers numbers, std::int64_t* all) const {
-    for (int i = 0; i < shape_.dims; ++i) {
-      all[i] = numbers.values[numbers.size == 1 ? 0 : i];
-    }
-  }
-
-  const Tensor& input_;
-  const Tensor& weight_;
   std::int64_t stride_[3] = {};
   std::int64_t padding_[3] = {};
   std::int64_t dilation_[3] = {};
-  std::int64_t output_padding_[3] = {};
   ConvolutionShape shape_;
 };
+
+// What aten.convolution gives for some arguments: uninitialised, in the memory format
+// that eager's result has.
+[[maybe_unused]] inline OwnedTensor AllocateConvolution(const Tensor& input,
+                                                        const Tensor& weight,
+                                                        const ConvolutionShape& shape,
+                                                        Numbers output_padding) {
+  std::int64_t sizes[kMaxRank] = {input.sizes[0], shape.is_transposed
+                                                      ? weight.sizes[1] * shape.groups
+                                                      : weight.sizes[0]};
+  for (int i = 0; i < shape.dims; ++i) {
+    const std::int64_t size = input.sizes[2 + i];
+    const std::int64_t stride = shape.stride[i];
+    const std::int64_t reach = shape.dilation[i] * (weight.sizes[2 + i] - 1) + 1;
+    sizes[2 + i] =
+        shape.is_transposed
+            ? (size - 1) * stride - 2 * shape.padding[i] + reach + output_padding[i]
+            : (size + 2 * shape.padding[i] - reach) / stride + 1;
+  }
+  std::int64_t strides[kMaxRank];
+  internal::SetRowMajor(sizes, input.rank, strides);
+  if (IsChannelsLast(input) || IsChannelsLast(weight)) {
+    std::int64_t stride = std::max<std::int64_t>(sizes[1], 1);
+    strides[1] = 1;
+    for (int i = input.rank - 1; i >= 2; --i) {
+      strides[i] = stride;
+      stride *= std::max<std::int64_t>(sizes[i], 1);
+    }
+    strides[0] = stride;
+  }
+  return Allocate(input.rank, sizes, strides, input.dtype);
+}
 
 }  // namespace
 }  // namespace rules_torch::standalone

@@ -27,6 +27,28 @@ struct ConvolutionShape {
   bool is_transposed;  // it is the gradient of the convolution with such a shape
 };
 
+// fused_operators.py has the same.
+enum class Activation : std::int64_t {
+  kClamp,  // to [lowest, highest]
+  kGelu,
+  kGeluTanh,
+  kHardsigmoid,
+  kHardswish,
+  kSigmoid,
+  kSilu,
+  kTanh,
+};
+
+// What follows a product of floats: activation(factors * product + bias + residual).
+struct Following {
+  const Operand* factors;   // [channels]; null: 1
+  const Operand* bias;      // likewise; null: 0
+  const Operand* residual;  // of the product's sizes; null: 0
+  Activation activation;
+  float lowest;
+  float highest;
+};
+
 }  // namespace rules_torch::standalone
 
 // out = beta * bias + alpha * a @ b: of [m, k] and [k, n]. `bias` is broadcast to [m,
@@ -34,6 +56,14 @@ struct ConvolutionShape {
 RTORCH_OPERATOR(matmul)
 (const rules_torch::standalone::Operand& a, const rules_torch::standalone::Operand& b,
  const rules_torch::standalone::Operand* bias, double beta, double alpha,
+ const rules_torch::standalone::Operand& out,
+ rules_torch::standalone::Workspace* workspace);
+
+// out = a @ b and what follows: of float32, [m, k] and [k, n]; channels are columns,
+// which are adjacent in out.
+RTORCH_OPERATOR(fused_matmul)
+(const rules_torch::standalone::Operand& a, const rules_torch::standalone::Operand& b,
+ const rules_torch::standalone::Following& following,
  const rules_torch::standalone::Operand& out,
  rules_torch::standalone::Workspace* workspace);
 
@@ -49,6 +79,16 @@ RTORCH_OPERATOR(convolution)
 (const rules_torch::standalone::Operand& input,
  const rules_torch::standalone::Operand& weight,
  const rules_torch::standalone::Operand* bias,
+ const rules_torch::standalone::ConvolutionShape& shape,
+ const rules_torch::standalone::Operand& out,
+ rules_torch::standalone::Workspace* workspace);
+
+// The convolution and what follows: of float32, in one or two dimensions, not
+// transposed.
+RTORCH_OPERATOR(fused_convolution)
+(const rules_torch::standalone::Operand& input,
+ const rules_torch::standalone::Operand& weight,
+ const rules_torch::standalone::Following& following,
  const rules_torch::standalone::ConvolutionShape& shape,
  const rules_torch::standalone::Operand& out,
  rules_torch::standalone::Workspace* workspace);

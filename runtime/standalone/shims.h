@@ -47,6 +47,27 @@ inline OwnedTensor Alias(const Tensor& tensor) {
 
 inline Operand Read(AtenTensorHandle handle) { return AsOperand(Of(handle)); }
 
+// The arguments of a fused operator that say what follows; null handles for none.
+struct FollowingArguments {
+  FollowingArguments(AtenTensorHandle* factors_handle, AtenTensorHandle* bias_handle,
+                     AtenTensorHandle* residual_handle, std::int64_t activation,
+                     double lowest, double highest)
+      : following{Take(factors_handle, &factors),   Take(bias_handle, &bias),
+                  Take(residual_handle, &residual), static_cast<Activation>(activation),
+                  static_cast<float>(lowest),       static_cast<float>(highest)} {}
+  FollowingArguments(const FollowingArguments&) = delete;
+  FollowingArguments& operator=(const FollowingArguments&) = delete;
+
+  static const Operand* Take(const AtenTensorHandle* handle, Operand* operand) {
+    if (handle == nullptr) return nullptr;
+    *operand = Read(*handle);
+    return operand;
+  }
+
+  Operand factors, bias, residual;
+  Following following;
+};
+
 // The run's memory, as an operator takes it.
 struct RunWorkspace : Workspace {
   RunWorkspace() {
@@ -331,17 +352,51 @@ static AOTITorchError aoti_torch_cpu_convolution(
     std::int32_t transposed, const std::int64_t* output_padding,
     std::int64_t output_padding_len, std::int64_t groups, AtenTensorHandle* ret0) {
   using namespace rules_torch::standalone;
-  const ConvolutionResult convolution(Of(input), Of(weight), {stride, stride_len},
-                                      {padding, padding_len}, {dilation, dilation_len},
-                                      transposed != 0,
-                                      {output_padding, output_padding_len}, groups);
-  OwnedTensor result = convolution.Allocate();
+  const ConvolutionArguments convolution(
+      Of(input).rank - 2, {stride, stride_len}, {padding, padding_len},
+      {dilation, dilation_len}, groups, transposed != 0);
+  OwnedTensor result = AllocateConvolution(Of(input), Of(weight), convolution.shape(),
+                                           {output_padding, output_padding_len});
   RunWorkspace workspace;
   const Operand given = bias != nullptr ? Read(*bias) : Operand{};
   RTORCH_VARIANT(convolution)
   (Read(input), Read(weight), bias != nullptr ? &given : nullptr, convolution.shape(),
    AsOperand(*result), &workspace);
   return Give(std::move(result), ret0);
+}
+
+// rtorch::matmul and rtorch::convolution of fused_operators.py.
+
+static AOTITorchError aoti_torch_cpu_rtorch_matmul_out(
+    AtenTensorHandle out, AtenTensorHandle a, AtenTensorHandle b,
+    AtenTensorHandle* factors, AtenTensorHandle* bias, AtenTensorHandle* residual,
+    std::int64_t activation, double lowest, double highest) {
+  using namespace rules_torch::standalone;
+  const FollowingArguments arguments(factors, bias, residual, activation, lowest,
+                                     highest);
+  RunWorkspace workspace;
+  RTORCH_VARIANT(fused_matmul)
+  (Read(a), Read(b), arguments.following, Read(out), &workspace);
+  return AOTI_TORCH_SUCCESS;
+}
+
+static AOTITorchError aoti_torch_cpu_rtorch_convolution_out(
+    AtenTensorHandle out, AtenTensorHandle input, AtenTensorHandle weight,
+    AtenTensorHandle* factors, AtenTensorHandle* bias, AtenTensorHandle* residual,
+    std::int64_t activation, double lowest, double highest, const std::int64_t* stride,
+    std::int64_t stride_len, const std::int64_t* padding, std::int64_t padding_len,
+    const std::int64_t* dilation, std::int64_t dilation_len, std::int64_t groups) {
+  using namespace rules_torch::standalone;
+  const FollowingArguments arguments(factors, bias, residual, activation, lowest,
+                                     highest);
+  const ConvolutionArguments convolution(Of(input).rank - 2, {stride, stride_len},
+                                         {padding, padding_len},
+                                         {dilation, dilation_len}, groups, false);
+  RunWorkspace workspace;
+  RTORCH_VARIANT(fused_convolution)
+  (Read(input), Read(weight), arguments.following, convolution.shape(), Read(out),
+   &workspace);
+  return AOTI_TORCH_SUCCESS;
 }
 
 static AOTITorchError aoti_torch_cpu__scaled_dot_product_flash_attention_for_cpu(

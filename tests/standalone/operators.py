@@ -110,6 +110,62 @@ def products() -> Model:
     )
 
 
+class Fused(torch.nn.Module):
+    """What follows products: scales, shifts, residuals, activations; what cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = torch.nn.Conv2d(5, 18, 3, padding=1)
+        self.norm = torch.nn.BatchNorm2d(18)
+        self.second = torch.nn.Conv2d(18, 18, 3, padding=1, bias=False)
+        self.depthwise = torch.nn.Conv2d(18, 18, 3, stride=2, groups=18)
+        self.line = torch.nn.Conv1d(5, 18, 3)
+        self.line_norm = torch.nn.BatchNorm1d(18)
+        self.scale = torch.nn.Parameter(torch.rand(18, 1, 1))
+        self.up = torch.nn.Linear(18, 40)
+        self.down = torch.nn.Linear(40, 18)
+        for norm in (self.norm, self.line_norm):
+            torch.nn.init.uniform_(norm.running_mean)
+            torch.nn.init.uniform_(norm.running_var, 0.5, 2)
+            torch.nn.init.uniform_(norm.weight)
+            torch.nn.init.uniform_(norm.bias)
+
+    def forward(self, image):
+        first = functional.relu(self.norm(self.first(image)))
+        second = functional.relu(self.norm(self.second(first)) + first)
+        small = self.depthwise(second)
+        rows = second.flatten(2).transpose(1, 2)
+        hidden = self.up(rows)
+        return {
+            "second": second,
+            "gelu": functional.gelu(self.second(second) * self.scale - 0.5),
+            "gelu_tanh": functional.gelu(self.second(first), approximate="tanh"),
+            "hardsigmoid": functional.hardsigmoid(self.second(first)),
+            "hardswish": functional.hardswish(self.depthwise(first)),
+            "limited": functional.relu6(self.second(first) * self.scale),
+            "sigmoid": torch.sigmoid(small),
+            "silu": functional.silu(self.first(image) + first),
+            "tanh": torch.tanh(
+                self.second(first) - self.scale.flatten()[:, None, None]
+            ),
+            "line": functional.relu(self.line_norm(self.line(image[:, :, 0]))),
+            "rows": rows + self.down(functional.gelu(hidden)),
+            "hidden": hidden,  # read twice
+            "broadcast": self.second(first) + first[:, :1],
+            "last": self.second(second.to(memory_format=torch.channels_last)) + second,
+        }
+
+
+def fused() -> Model:
+    batch = torch.export.Dim("batch", min=1, max=5)
+    width = torch.export.Dim("width", min=7, max=40)
+    return Model(
+        Fused(),
+        inputs={"image": torch.randn(2, 5, 11, 9)},
+        dynamic_shapes={"image": {0: batch, 3: width}},
+    )
+
+
 class Attention(torch.nn.Module):
     """Masks of both kinds, causal, other sizes of keys and values, shared heads."""
 

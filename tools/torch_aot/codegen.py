@@ -30,7 +30,6 @@ from torch_aot import (
     provenance,
     results_in_place,
     upstream,
-    weight_layouts,
     weights_file,
 )
 from torch_aot import signature as sig
@@ -229,7 +228,8 @@ def _generate(
             *dispatched_operators.patches(source),
             *recorder.patches(),
             *results_in_place.patches(),
-            upstream.before_lowering(weight_layouts.lay_out),
+            *runtime.patches,
+            upstream.before_lowering(*runtime.passes),
             *upstream.vector_isa(isa_lib.ISAS[isa]["vectors"]),
             upstream.code_compiler(intercept),
         ),

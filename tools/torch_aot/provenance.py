@@ -278,8 +278,9 @@ def _nodes_of(scheduled: Iterable[Any]) -> _Nodes:
 
 
 def _calls(nodes: Iterable[torch.fx.Node]) -> list[torch.fx.Node]:
-    """Those of some nodes that are calls of operators."""
-    return [n for n in nodes if isinstance(n.target, OpOverload | HigherOrderOperator)]
+    """Those of some nodes that are calls of operators; what was fused, one by one."""
+    parts = (part for node in nodes for part in node.meta.get("fused", [node]))
+    return [n for n in parts if isinstance(n.target, OpOverload | HigherOrderOperator)]
 
 
 def _origins(graph: Any) -> Callable[[_Nodes], Origin]:

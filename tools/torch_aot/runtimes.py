@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
+
+from torch.fx import GraphModule
 
 from aot_common import cpp
-from torch_aot import dispatched_operators
+from torch_aot import dispatched_operators, fused_operators, fusion, weight_layouts
+from torch_aot.upstream import Patch
 
 # In C++ before the runtime's header: the variant's own symbol for an operator's name.
 _VARIANT = "RTORCH_VARIANT"
@@ -28,6 +32,8 @@ class Runtime:
             are a source of their own, compiled with the kernels' flags.
         call_operator: The header with which wrappers call the user's operators.
         has_ops: Whether these are there: by the dispatcher, or as C functions.
+        passes: What changes a graph before Inductor lowers it, in this order.
+        patches: What of torch's is replaced for its code generation.
     """
 
     name: str
@@ -36,6 +42,8 @@ class Runtime:
     operators: dict[str, str] = dataclasses.field(default_factory=dict)
     call_operator: str = "runtime/libtorch/call_operator.h"
     has_ops: bool = True
+    passes: tuple[Callable[[GraphModule], None], ...] = (weight_layouts.lay_out,)
+    patches: tuple[Patch, ...] = ()
 
     def lacking(self, wrapper: str) -> list[str]:
         """What a wrapper calls and the runtime does not have: shims, users' operators."""
@@ -82,12 +90,16 @@ STANDALONE = Runtime(
     "runtime/standalone/aoti_runtime.h",
     call_operator="runtime/standalone/call_operator.h",
     has_ops=False,
+    passes=(weight_layouts.lay_out, fusion.fuse),
+    patches=(fused_operators.lowerings(),),
     operators={
         "cpu__scaled_dot_product_flash_attention_for_cpu": f"{_OPERATORS}/attention.h",
         "cpu_addmm_out": f"{_OPERATORS}/matmul.h",
         "cpu_bmm_out": f"{_OPERATORS}/matmul.h",
         "cpu_convolution": f"{_OPERATORS}/convolution.h",
         "cpu_mm_out": f"{_OPERATORS}/matmul.h",
+        "cpu_rtorch_convolution_out": f"{_OPERATORS}/convolution.h",
+        "cpu_rtorch_matmul_out": f"{_OPERATORS}/matmul.h",
     },
     # runtime/standalone/shims.h defines them; a test compares.
     shims=frozenset(
@@ -104,6 +116,8 @@ STANDALONE = Runtime(
             "cpu_bmm_out",
             "cpu_convolution",
             "cpu_mm_out",
+            "cpu_rtorch_convolution_out",
+            "cpu_rtorch_matmul_out",
             "create_tensor_from_blob_v2",
             "delete_tensor_object",
             "device_type_cpu",

@@ -377,11 +377,12 @@ def code_compiler(compile_: Callable[..., Any]) -> Patch:
     )
 
 
-def before_lowering(change: Callable[[torch.fx.GraphModule], None]) -> Patch:
-    """Changes what Inductor lowers, behind all passes.
+def before_lowering(*changes: Callable[[torch.fx.GraphModule], None]) -> Patch:
+    """Changes what Inductor lowers, behind all of its passes.
 
     Args:
-        change: Takes the module; branches and loops are modules in it.
+        changes: Take the module, one after the other; branches and loops are modules in
+            it.
     """
 
     def replace(original: Callable[..., None]) -> Callable[..., None]:
@@ -392,7 +393,8 @@ def before_lowering(change: Callable[[torch.fx.GraphModule], None]) -> Patch:
             self: Any, gm: torch.fx.GraphModule, *args: Any, **kwargs: Any
         ) -> None:
             if not isinstance(self, nested):
-                change(gm)
+                for change in changes:
+                    change(gm)
             original(self, gm, *args, **kwargs)
 
         return __init__

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "rules_torch/abi.h"
 #include "runtime/standalone/kernels/activation.h"
@@ -15,6 +16,7 @@
 #include "runtime/standalone/operand.h"
 #include "runtime/standalone/operators.h"
 #include "runtime/standalone/operators/elements.h"
+#include "runtime/standalone/operators/following.h"
 
 namespace rules_torch::standalone {
 namespace {
@@ -160,11 +162,12 @@ inline PackedKey KeyOf(Packing packing, const Image& filters, const Convolution&
            filters.channel_stride, filters.row_stride, filters.column_stride, 0}};
 }
 
-// Whether fewer multiplications are worth their transforms. F(2x2, 3x3) alone: its sums
-// are about as exact as a direct convolution's.
+// Whether fewer multiplications are worth their transforms, and filters that are 16/9
+// as large: not of small images. F(2x2, 3x3) alone: its sums are about as exact as a
+// direct convolution's.
 inline bool UsesWinograd(const Convolution& c) {
   return FitsWinograd(c) && c.channels >= 16 && c.out_channels >= 16 &&
-         c.out_height * c.out_width >= 16;
+         c.out_height * c.out_width >= 100;
 }
 
 // Weights for it, or null where they are not constant.
@@ -181,8 +184,18 @@ inline bool HasKernel(const Operand& input, const ConvolutionShape& shape) {
   return input.dtype == RTORCH_FLOAT32 && shape.dims <= 2 && !shape.is_transposed;
 }
 
+// Whether a kernel writes it as it lies: channels adjacent, pixels evenly apart.
+inline bool HasEvenPixels(const Image& image) {
+  return (image.channel_stride == 1 || image.channels == 1) &&
+         (image.height == 1 || image.row_stride == image.width * image.column_stride);
+}
+
+inline std::int64_t PixelStride(const Image& image) {
+  return image.width == 1 && image.height > 1 ? image.row_stride : image.column_stride;
+}
+
 inline void ConvolveFloats(const Operand& input, const Operand& weight,
-                           const Operand* bias, const ConvolutionShape& shape,
+                           const Following& following, const ConvolutionShape& shape,
                            const Operand& out, Workspace* workspace) {
   Image x(input);
   const Image filters(weight);
@@ -193,8 +206,7 @@ inline void ConvolveFloats(const Operand& input, const Operand& weight,
     x = copy;
   }
   Image y = result;
-  const bool is_direct = (y.channel_stride == 1 || y.channels == 1) &&
-                         (y.height == 1 || y.row_stride == y.width * y.column_stride);
+  const bool is_direct = HasEvenPixels(y);
   if (!is_direct) y = y.ChannelsLast(TakeFloats(workspace, y.count()));
 
   const int last = shape.dims - 1;
@@ -221,30 +233,32 @@ inline void ConvolveFloats(const Operand& input, const Operand& weight,
   c.x_column = x.column_stride;
   c.y = y.data;
   c.y_batch = y.batch_stride;
-  c.y_pixel = y.width == 1 && y.height > 1 ? y.row_stride : y.column_stride;
+  c.y_pixel = PixelStride(y);
   c.threads = MaxThreads();
-  Epilogue<> epilogue;
-  if (bias != nullptr) {
-    epilogue.bias = static_cast<const float*>(bias->data);
-    if (bias->strides[0] != 1) {
-      float* dense = TakeFloats(workspace, y.channels);
-      for (std::int64_t i = 0; i < y.channels; ++i) {
-        dense[i] = epilogue.bias[i * bias->strides[0]];
+  WithEpilogue(following, workspace, [&](auto epilogue) {
+    if (following.residual != nullptr) {
+      Image residual(*following.residual);
+      if (!HasEvenPixels(residual)) {
+        const Image copy = residual.ChannelsLast(TakeFloats(workspace, y.count()));
+        CopyImage(residual, copy);
+        residual = copy;
       }
-      epilogue.bias = dense;
+      epilogue.residual = residual.data;
+      epilogue.residual_batch = residual.batch_stride;
+      epilogue.residual_row = PixelStride(residual);
     }
-  }
-  if (UsesWinograd(c)) c.filters = WinogradFilters(filters, c, workspace);
-  if (c.filters != nullptr) {
-    c.scratch = TakeFloats(workspace, ScratchOfWinograd<WinogradTwo>(c));
-    ConvolveWinograd<WinogradTwo>(c, epilogue);
-  } else {
-    c.filters = PackedFloats(
-        workspace, KeyOf(Packing::kFilters, filters, c), FiltersSize(c),
-        [&](float* packed) { PackFiltersOf(filters, c, workspace, packed); });
-    c.scratch = TakeFloats(workspace, ScratchOf(c));
-    Convolve(c, epilogue);
-  }
+    if (UsesWinograd(c)) c.filters = WinogradFilters(filters, c, workspace);
+    if (c.filters != nullptr) {
+      c.scratch = TakeFloats(workspace, ScratchOfWinograd<WinogradTwo>(c));
+      ConvolveWinograd<WinogradTwo>(c, epilogue);
+    } else {
+      c.filters = PackedFloats(
+          workspace, KeyOf(Packing::kFilters, filters, c), FiltersSize(c),
+          [&](float* packed) { PackFiltersOf(filters, c, workspace, packed); });
+      c.scratch = TakeFloats(workspace, ScratchOf(c));
+      Convolve(c, epilogue);
+    }
+  });
   if (!is_direct) CopyImage(y, result);
 }
 
@@ -345,11 +359,25 @@ RTORCH_OPERATOR(convolution)
  rules_torch::standalone::Workspace* workspace) {
   using namespace rules_torch::standalone;
   if (HasKernel(input, shape)) {
-    return ConvolveFloats(input, weight, bias, shape, out, workspace);
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    const Following following = {nullptr,    bias,     nullptr, Activation::kClamp,
+                                 -kInfinity, kInfinity};
+    return ConvolveFloats(input, weight, following, shape, out, workspace);
   }
   WithElements("convolution", out.dtype, [&](auto elements) {
     ConvolveAny<decltype(elements)>(input, weight, bias, shape, out);
   });
+}
+
+RTORCH_OPERATOR(fused_convolution)
+(const rules_torch::standalone::Operand& input,
+ const rules_torch::standalone::Operand& weight,
+ const rules_torch::standalone::Following& following,
+ const rules_torch::standalone::ConvolutionShape& shape,
+ const rules_torch::standalone::Operand& out,
+ rules_torch::standalone::Workspace* workspace) {
+  rules_torch::standalone::ConvolveFloats(input, weight, following, shape, out,
+                                          workspace);
 }
 
 #endif  // RULES_TORCH_STANDALONE_OPERATORS_CONVOLUTION_H_

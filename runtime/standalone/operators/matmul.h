@@ -5,10 +5,12 @@
 #include <cstdint>
 
 #include "runtime/standalone/kernels/matmul.h"
+#include "runtime/standalone/kernels/packing.h"
 #include "runtime/standalone/kernels/parallel.h"
 #include "runtime/standalone/operand.h"
 #include "runtime/standalone/operators.h"
 #include "runtime/standalone/operators/elements.h"
+#include "runtime/standalone/operators/following.h"
 
 namespace rules_torch::standalone {
 namespace {
@@ -86,7 +88,10 @@ inline bool HasKernel(const AnyProduct& p, std::int32_t dtype) {
           p.added->column_stride == 1);
 }
 
-inline void MultiplyFloats(const AnyProduct& p, Workspace* workspace) {
+// p's product of floats with an epilogue of kernels/matmul.h's in place of p's.
+template <typename Epilogue>
+void MultiplyFloats(const AnyProduct& p, const Epilogue& epilogue,
+                    Workspace* workspace) {
   Product product{};
   product.batch = p.batch;
   product.m = p.m;
@@ -98,13 +103,6 @@ inline void MultiplyFloats(const AnyProduct& p, Workspace* workspace) {
   product.c_row = p.out.row_stride;
   product.c_batch = p.out.batch_stride;
   product.threads = MaxThreads();
-  AddScaled epilogue{nullptr, 0, false, static_cast<float>(p.beta),
-                     static_cast<float>(p.alpha)};
-  if (p.added != nullptr) {
-    epilogue.added = static_cast<const float*>(p.added->data);
-    epilogue.row_stride = p.added->row_stride;
-    epilogue.is_scalar = p.added->column_stride == 0;
-  }
   const Matrix b = {static_cast<const float*>(p.b.data), p.b.row_stride,
                     p.b.column_stride};
   // One matrix for the whole batch may be a weight.
@@ -150,7 +148,16 @@ void MultiplyAny(const AnyProduct& p) {
 }
 
 inline void Multiply(const AnyProduct& p, std::int32_t dtype, Workspace* workspace) {
-  if (HasKernel(p, dtype)) return MultiplyFloats(p, workspace);
+  if (HasKernel(p, dtype)) {
+    AddScaled epilogue{nullptr, 0, false, static_cast<float>(p.beta),
+                       static_cast<float>(p.alpha)};
+    if (p.added != nullptr) {
+      epilogue.added = static_cast<const float*>(p.added->data);
+      epilogue.row_stride = p.added->row_stride;
+      epilogue.is_scalar = p.added->column_stride == 0;
+    }
+    return MultiplyFloats(p, epilogue, workspace);
+  }
   WithElements("matrix product", dtype,
                [&](auto elements) { MultiplyAny<decltype(elements)>(p); });
 }
@@ -170,6 +177,31 @@ RTORCH_OPERATOR(matmul)
   Multiply({1, a.sizes[0], b.sizes[1], a.sizes[1], MatricesOf(a), MatricesOf(b),
             adds ? &added : nullptr, beta, alpha, MatricesOf(out)},
            out.dtype, workspace);
+}
+
+RTORCH_OPERATOR(fused_matmul)
+(const rules_torch::standalone::Operand& a, const rules_torch::standalone::Operand& b,
+ const rules_torch::standalone::Following& following,
+ const rules_torch::standalone::Operand& out,
+ rules_torch::standalone::Workspace* workspace) {
+  using namespace rules_torch::standalone;
+  const AnyProduct product = {
+      1,       a.sizes[0], b.sizes[1], a.sizes[1],     MatricesOf(a), MatricesOf(b),
+      nullptr, 0,          1,          MatricesOf(out)};
+  WithEpilogue(following, workspace, [&](auto epilogue) {
+    if (const Operand* residual = following.residual) {
+      epilogue.residual = static_cast<const float*>(residual->data);
+      epilogue.residual_row = residual->strides[0];
+      if (residual->strides[1] != 1 && product.n > 1) {
+        float* copy = TakeFloats(workspace, product.m * product.n);
+        CopyRows({epilogue.residual, residual->strides[0], residual->strides[1]},
+                 product.m, product.n, copy, product.n);
+        epilogue.residual = copy;
+        epilogue.residual_row = product.n;
+      }
+    }
+    MultiplyFloats(product, epilogue, workspace);
+  });
 }
 
 RTORCH_OPERATOR(batched_matmul)
