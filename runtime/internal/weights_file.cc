@@ -24,6 +24,7 @@
 #include "runtime/internal/blob.h"
 #include "runtime/internal/layout.h"
 #include "runtime/internal/safetensors.h"
+#include "runtime/internal/weight_packing.h"
 
 namespace rules_torch::internal {
 namespace {
@@ -77,6 +78,8 @@ std::string Listed(const char* what, const std::vector<std::string>& names) {
 // The shape that a build stores a weight with.
 Sizes StoredShape(const RTorchWeightSpec& spec) {
   const Sizes sizes(spec.sizes, spec.sizes + spec.rank);
+  const Sizes memory = {static_cast<std::int64_t>(spec.bytes / ElementBytes(spec))};
+  if (PackingOf(spec) != Packing::kNone) return memory;
   if (IsRowMajor(LayoutOf(spec))) return sizes;
   std::vector<std::size_t> order(sizes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -90,7 +93,7 @@ Sizes StoredShape(const RTorchWeightSpec& spec) {
     strides.push_back(spec.strides[i]);
   }
   if (IsRowMajor({shape.data(), strides.data(), spec.rank})) return shape;
-  return {static_cast<std::int64_t>(spec.bytes / ElementBytes(spec))};
+  return memory;
 }
 
 // What rules_torch.strides says of a weight; "" of a row-major one, of which it says
@@ -238,8 +241,7 @@ class WeightsFinder {
         mistyped.push_back(std::string(spec.name) + " (" +
                            TypeText(tensor.type, tensor.shape) + " in the file, " +
                            TypeText(type, shape) + " in the model)");
-      } else if (ours_ && Metadata("rules_torch.strides." + std::string(spec.name)) !=
-                              StridesText(spec)) {
+      } else if (ours_ && !LiesAsWanted(spec)) {
         misplaced.push_back(spec.name);
       }
       tensors_.push_back(&tensor);
@@ -268,6 +270,13 @@ class WeightsFinder {
     if (problems.empty()) return RTORCH_OK;
     return Fail(RTORCH_INVALID_ARGUMENT,
                 "does not fit " + std::string(api_.name) + problems);
+  }
+
+  // Whether a build's file says that a weight lies as the model's kernels want it.
+  bool LiesAsWanted(const RTorchWeightSpec& spec) const {
+    const std::string name = spec.name;
+    return Metadata("rules_torch.strides." + name) == StridesText(spec) &&
+           Metadata("rules_torch.packing." + name) == PackingText(spec);
   }
 
   const std::uint8_t* BytesOf(std::int32_t i) const {
@@ -308,7 +317,8 @@ class WeightsFinder {
     const RTorchWeightSpec& spec = api_.weights[i];
     const std::uint8_t* bytes = BytesOf(i);
     const Layout wanted = LayoutOf(spec);
-    const bool as_wanted = ours_ || IsRowMajor(wanted);
+    const bool is_packed = PackingOf(spec) != Packing::kNone;
+    const bool as_wanted = ours_ || (IsRowMajor(wanted) && !is_packed);
     const std::uint64_t width = ElementBytes(spec);
     if (as_wanted && (IsAligned(bytes, width) || NumBytesOf(i) == 0)) {
       weights_->pointers_.push_back(bytes);
@@ -319,6 +329,13 @@ class WeightsFinder {
     weights_->pointers_.push_back(copy);
     if (as_wanted) {
       std::memcpy(copy, bytes, size);
+      return RTORCH_OK;
+    }
+    if (is_packed) {
+      // Of float32, and adjacent; the file's bytes may lie anywhere.
+      std::vector<float> row_major(static_cast<std::size_t>(NumBytesOf(i) / width));
+      std::memcpy(row_major.data(), bytes, static_cast<std::size_t>(NumBytesOf(i)));
+      PackWeight(spec, row_major.data(), reinterpret_cast<float*>(copy));
       return RTORCH_OK;
     }
     std::memset(copy, 0, size);  // gaps, too

@@ -6,11 +6,12 @@
 //   rules_torch.byte_order      "little"
 //   rules_torch.digest.<name>   BLAKE2b-256 of the tensor's bytes, in hexadecimal
 //   rules_torch.strides.<name>  "1,3", if the kernels want no row-major tensor
+//   rules_torch.packing.<name>  "panels/1", if they want it packed (weight_packing.h)
 //
 // and its tensors are in the order in which the kernels read them: one that is dense,
 // but not row-major, has its dimensions in the order of its strides, the greatest
-// first; one that is not dense (expanded, or with gaps) has the one dimension of its
-// memory. What is there, `tools/torch_aot/weights_file.py` writes.
+// first; one that is packed, or not dense (expanded, or with gaps), has the one
+// dimension of its memory. What is there, `tools/torch_aot/weights_file.py` writes.
 #ifndef RULES_TORCH_INTERNAL_WEIGHTS_FILE_H_
 #define RULES_TORCH_INTERNAL_WEIGHTS_FILE_H_
 

@@ -39,6 +39,11 @@ enum class Activation : std::int64_t {
   kTanh,
 };
 
+// How an operand lies that may be a weight: by strides, or as RTorchWeightSpec.packing
+// says (runtime/internal/weight_packing.h). Of one that is packed, sizes and strides
+// say nothing.
+enum class Packing : std::int64_t { kNone, kPanels, kColumns, kWinograd, kTaps };
+
 // What follows a product of floats: activation(factors * product + bias + residual).
 struct Following {
   const Operand* factors;   // [channels]; null: 1
@@ -60,9 +65,10 @@ RTORCH_OPERATOR(matmul)
  rules_torch::standalone::Workspace* workspace);
 
 // out = a @ b and what follows: of float32, [m, k] and [k, n]; channels are columns,
-// which are adjacent in out.
+// which are adjacent in out. b is in panels, or not packed.
 RTORCH_OPERATOR(fused_matmul)
 (const rules_torch::standalone::Operand& a, const rules_torch::standalone::Operand& b,
+ rules_torch::standalone::Packing packing,
  const rules_torch::standalone::Following& following,
  const rules_torch::standalone::Operand& out,
  rules_torch::standalone::Workspace* workspace);
@@ -84,10 +90,12 @@ RTORCH_OPERATOR(convolution)
  rules_torch::standalone::Workspace* workspace);
 
 // The convolution and what follows: of float32, in one or two dimensions, not
-// transposed.
+// transposed. `kernel`: the filters' sizes. The weight's packing says which kernel
+// computes it.
 RTORCH_OPERATOR(fused_convolution)
 (const rules_torch::standalone::Operand& input,
- const rules_torch::standalone::Operand& weight,
+ const rules_torch::standalone::Operand& weight, const std::int64_t* kernel,
+ rules_torch::standalone::Packing packing,
  const rules_torch::standalone::Following& following,
  const rules_torch::standalone::ConvolutionShape& shape,
  const rules_torch::standalone::Operand& out,

@@ -370,13 +370,14 @@ static AOTITorchError aoti_torch_cpu_convolution(
 static AOTITorchError aoti_torch_cpu_rtorch_matmul_out(
     AtenTensorHandle out, AtenTensorHandle a, AtenTensorHandle b,
     AtenTensorHandle* factors, AtenTensorHandle* bias, AtenTensorHandle* residual,
-    std::int64_t activation, double lowest, double highest) {
+    std::int64_t activation, double lowest, double highest, std::int64_t packing) {
   using namespace rules_torch::standalone;
   const FollowingArguments arguments(factors, bias, residual, activation, lowest,
                                      highest);
   RunWorkspace workspace;
   RTORCH_VARIANT(fused_matmul)
-  (Read(a), Read(b), arguments.following, Read(out), &workspace);
+  (Read(a), Read(b), static_cast<Packing>(packing), arguments.following, Read(out),
+   &workspace);
   return AOTI_TORCH_SUCCESS;
 }
 
@@ -385,7 +386,8 @@ static AOTITorchError aoti_torch_cpu_rtorch_convolution_out(
     AtenTensorHandle* factors, AtenTensorHandle* bias, AtenTensorHandle* residual,
     std::int64_t activation, double lowest, double highest, const std::int64_t* stride,
     std::int64_t stride_len, const std::int64_t* padding, std::int64_t padding_len,
-    const std::int64_t* dilation, std::int64_t dilation_len, std::int64_t groups) {
+    const std::int64_t* dilation, std::int64_t dilation_len, std::int64_t groups,
+    const std::int64_t* kernel, std::int64_t, std::int64_t packing) {
   using namespace rules_torch::standalone;
   const FollowingArguments arguments(factors, bias, residual, activation, lowest,
                                      highest);
@@ -394,8 +396,8 @@ static AOTITorchError aoti_torch_cpu_rtorch_convolution_out(
                                          {dilation, dilation_len}, groups, false);
   RunWorkspace workspace;
   RTORCH_VARIANT(fused_convolution)
-  (Read(input), Read(weight), arguments.following, convolution.shape(), Read(out),
-   &workspace);
+  (Read(input), Read(weight), kernel, static_cast<Packing>(packing),
+   arguments.following, convolution.shape(), Read(out), &workspace);
   return AOTI_TORCH_SUCCESS;
 }
 

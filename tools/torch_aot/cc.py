@@ -333,7 +333,7 @@ def _weights(specs: Sequence[WeightSpec]) -> str:
         rows.append(
             f"{cpp.literal(spec.name)}, {spec.dtype_value}, {len(spec.sizes)}, "
             f"{', '.join(names)}, {spec.offset}u, {spec.bytes}u, "
-            f"{int(spec.is_mutable)}, 0"
+            f"{int(spec.is_mutable)}, {spec.packing}"
         )
     return "\n".join([*lines, _array("RTorchWeightSpec", "kWeights", rows)])
 

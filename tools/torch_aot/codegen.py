@@ -30,6 +30,7 @@ from torch_aot import (
     provenance,
     results_in_place,
     upstream,
+    weight_packing,
     weights_file,
 )
 from torch_aot import signature as sig
@@ -355,15 +356,13 @@ def _weights(graph: Any, source: str) -> WeightsFile:
     """The constants, in the order of the wrapper's."""
     constants = [key for key in graph.constants if key not in graph.folded_constants]
     mutated = graph.mutated_buffers & {*constants}
+    names = {key: upstream.name_of_constant(graph, key) for key in constants}
     return weights_file.pack(
         [
-            (
-                upstream.name_of_constant(graph, key),
-                graph.get_original_value_of_constant(key),
-                key in mutated,
-            )
+            (names[key], graph.get_original_value_of_constant(key), key in mutated)
             for key in constants
         ],
+        packings=weight_packing.packings(graph.module),
         where=source,
     )
 

@@ -3,7 +3,8 @@
     activation(factors * product + bias + residual)
 
 `factors` and `bias` have an element for each channel, `residual` is of the result's shape,
-and each of them may be None. The runtime's kernels apply all of it to a tile of the
+and each of them may be None. `packing` says how the second operand lies, whose shape then
+says nothing: weight_packing.py. The runtime's kernels apply all of it to a tile of the
 product while that is in registers. fusion.py makes calls of them, Inductor lowers these
 here: the wrapper allocates the result, as it does for what it computes itself.
 """
@@ -25,10 +26,11 @@ _EPILOGUE = (
     "Tensor? factors, Tensor? bias, Tensor? residual, "
     "int activation, float lowest, float highest"
 )
-_LIBRARY.define(f"matmul(Tensor a, Tensor b, {_EPILOGUE}) -> Tensor")
+_LIBRARY.define(f"matmul(Tensor a, Tensor b, {_EPILOGUE}, int packing) -> Tensor")
 _LIBRARY.define(
     f"convolution(Tensor input, Tensor weight, {_EPILOGUE}, SymInt[] stride, "
-    "SymInt[] padding, SymInt[] dilation, SymInt groups) -> Tensor"
+    "SymInt[] padding, SymInt[] dilation, SymInt groups, SymInt[] kernel, "
+    "int packing) -> Tensor"
 )
 
 MATMUL = torch.ops.rtorch.matmul.default

@@ -93,16 +93,20 @@ class _Fusion:
             x, weight, bias, stride, padding, dilation, transposed, _, groups = (
                 node.args
             )
-            if transposed or _value(node).dim() > 4 or not _are_float(x, weight):
+            kernel = [*_value(weight).shape[2:]]
+            if transposed or len(kernel) > 2 or not _are_float(x, weight):
+                return None
+            if not all(isinstance(size, int) for size in kernel):
                 return None
             self._epilogue.bias = bias
-            return CONVOLUTION, (x, weight), (stride, padding, dilation, groups)
+            shape = (stride, padding, dilation, groups, kernel, 0)
+            return CONVOLUTION, (x, weight), shape
         *added, a, b = node.args
         if any(factor != 1 for factor in node.kwargs.values()) or not _are_float(a, b):
             return None
         if added and not self._add(added[0], node):
             return None
-        return MATMUL, (a, b), ()
+        return MATMUL, (a, b), (0,)
 
     def _take_user(self) -> bool:
         """Takes what follows, if that is the only user of what there is up to here."""

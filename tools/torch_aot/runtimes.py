@@ -13,7 +13,13 @@ from collections.abc import Callable
 from torch.fx import GraphModule
 
 from aot_common import cpp
-from torch_aot import dispatched_operators, fused_operators, fusion, weight_layouts
+from torch_aot import (
+    dispatched_operators,
+    fused_operators,
+    fusion,
+    weight_layouts,
+    weight_packing,
+)
 from torch_aot.upstream import Patch
 
 # In C++ before the runtime's header: the variant's own symbol for an operator's name.
@@ -90,7 +96,7 @@ STANDALONE = Runtime(
     "runtime/standalone/aoti_runtime.h",
     call_operator="runtime/standalone/call_operator.h",
     has_ops=False,
-    passes=(weight_layouts.lay_out, fusion.fuse),
+    passes=(fusion.fuse, weight_packing.pack, weight_layouts.lay_out),
     patches=(fused_operators.lowerings(),),
     operators={
         "cpu__scaled_dot_product_flash_attention_for_cpu": f"{_OPERATORS}/attention.h",

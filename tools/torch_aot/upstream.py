@@ -267,6 +267,11 @@ def is_same_size(first: int | torch.SymInt, second: int | torch.SymInt) -> bool:
         return bool(_statically_known_true(first == second))
 
 
+def hint(size: int | torch.SymInt) -> int:
+    """A size; of a dynamic one the example's, and 0 where that is not known."""
+    return size if isinstance(size, int) else size.node.hint or 0
+
+
 @contextlib.contextmanager
 def untraced(values: Iterable[Any]) -> Iterator[None]:
     """Runs operators without torch.export's noticing, for a while.

@@ -43,15 +43,7 @@ def lay_out(module: GraphModule) -> None:
             operands of its branches and loops.
     """
     wants_channels_last = functools.cache(upstream.wants_channels_last)
-    # Inductor takes two tensors for one constant if they are the same memory.
-    constants: dict[Any, list[Node]] = collections.defaultdict(list)
-    for node in module.graph.find_nodes(op="get_attr"):
-        tensor = _value(module, node)
-        if isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided:
-            key = tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
-            constants[key].append(node)
-    for nodes in constants.values():
-        tensor = _value(module, nodes[0]).detach()
+    for tensor, nodes in constants(module):
         if tensor.dim() != 4:
             continue
         places = [*itertools.chain(*(_places(module, node) for node in nodes))]
@@ -63,6 +55,28 @@ def lay_out(module: GraphModule) -> None:
         for _, node in places:
             value = node.meta["val"]
             node.meta["val"] = value.contiguous(memory_format=torch.channels_last)
+
+
+def constants(module: GraphModule) -> Iterator[tuple[torch.Tensor, list[Node]]]:
+    """Each constant of a module, and the nodes that are it."""
+    # Inductor takes two tensors for one constant if they are the same memory.
+    found: dict[Any, list[Node]] = collections.defaultdict(list)
+    for node in module.graph.find_nodes(op="get_attr"):
+        tensor = _value(module, node)
+        if isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided:
+            key = tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+            found[key].append(node)
+    for nodes in found.values():
+        yield _value(module, nodes[0]).detach(), nodes
+
+
+def positions(call: Node, node: Node) -> list[int]:
+    """Which of a call's arguments a node is, or is in."""
+    return [
+        position
+        for position, argument in enumerate(call.args)
+        if argument is node or (isinstance(argument, list | tuple) and node in argument)
+    ]
 
 
 def _value(module: GraphModule, node: Node) -> Any:
@@ -93,13 +107,7 @@ def _is_weight(
 ) -> bool:
     """Whether convolutions that want a node's value channels-last alone read it here."""
     for user in node.users:
-        positions = [
-            position
-            for position, argument in enumerate(user.args)
-            if argument is node
-            or (isinstance(argument, list | tuple) and node in argument)
-        ]
-        if positions != [_POSITIONS.get(user.target)]:
+        if positions(user, node) != [_POSITIONS.get(user.target)]:
             return False
         if user.target is _CONVOLUTION and not wants_channels_last(module):
             return False

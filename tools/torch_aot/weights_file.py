@@ -1,7 +1,8 @@
 """Writes a model's weights as a .safetensors file that runtime/internal/weights_file.h reads.
 
 The file is an ordinary one, which other tools open. What makes it a build's own is in its
-metadata: digests, and strides where the kernels want them otherwise than row-major.
+metadata: digests, and strides or a packing where the kernels want them otherwise than
+row-major.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import BinaryIO
 import torch
 
 from aot_common.errors import fail
+from torch_aot.weight_packing import Packing
 
 _ALIGNMENT = 64  # of the data in the file; safetensors.cc's users rely on it
 _FORMAT = "1"  # weights_file.cc's too
@@ -54,6 +56,7 @@ class WeightSpec:
         offset: Of its first byte in the file's data.
         bytes: From its first element to its last, gaps included.
         is_mutable: Whether a run changes it.
+        packing: RTorchWeightSpec.packing: 0 if the strides say how it lies.
     """
 
     name: str
@@ -63,6 +66,7 @@ class WeightSpec:
     offset: int
     bytes: int
     is_mutable: bool
+    packing: int = 0
 
     @property
     def dtype_value(self) -> int:
@@ -95,13 +99,17 @@ class WeightsFile:
 
 
 def pack(
-    weights: Sequence[tuple[str, torch.Tensor, bool]], *, where: str = ""
+    weights: Sequence[tuple[str, torch.Tensor, bool]],
+    *,
+    packings: Mapping[str, Packing] | None = None,
+    where: str = "",
 ) -> WeightsFile:
     """Lays out a file of weights; equal weights give equal bytes.
 
     Args:
         weights: Names as in the state dict, each once; tensors on the CPU with the
             strides that the kernels want; whether a run changes them.
+        packings: By names, of tensors that are packed.
         where: What errors name: the model's source.
 
     Raises:
@@ -111,6 +119,7 @@ def pack(
     tensors = {name: tensor.detach() for name, tensor, _ in weights}
     mutable = {name for name, _, is_mutable in weights if is_mutable}
     memory = {name: _memory(tensor) for name, tensor in tensors.items()}
+    packings = packings or {}
     metadata = {"rules_torch.format": _FORMAT, "rules_torch.byte_order": "little"}
     header: dict[str, object] = {_METADATA: metadata}
     specs = {}
@@ -127,14 +136,19 @@ def pack(
         if not tensor.is_contiguous():
             strides = ",".join(map(str, tensor.stride()))
             metadata[f"rules_torch.strides.{name}"] = strides
+        packing = packings.get(name)
+        if packing is not None:
+            metadata[f"rules_torch.packing.{name}"] = str(packing)
+        unpacked = torch.empty(packing.sizes, device="meta") if packing else tensor
         specs[name] = WeightSpec(
             name=name,
             dtype=tensor.dtype,
-            sizes=tuple(tensor.shape),
-            strides=tensor.stride(),
+            sizes=tuple(unpacked.shape),
+            strides=unpacked.stride(),
             offset=offset,
             bytes=data.nbytes,
             is_mutable=name in mutable,
+            packing=packing.number if packing else 0,
         )
         offset += data.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()

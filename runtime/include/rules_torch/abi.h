@@ -156,11 +156,12 @@ typedef struct RTorchWeightSpec {
   RTorchDType dtype;
   int32_t rank;
   const int64_t* sizes;
-  const int64_t* strides; /* in elements, as the kernels want them */
+  const int64_t* strides; /* in elements, as the kernels want them; without a meaning
+                           * where they want it packed */
   uint64_t offset;        /* of its first byte in the data of the build's own weights */
   uint64_t bytes;
   int32_t is_mutable; /* 1: the model's state; each instance has a copy */
-  int32_t reserved;
+  int32_t packing;    /* 0: as the strides say; else a layout of the kernels' own */
 } RTorchWeightSpec;
 
 /* A call of a kernel or an operator that a run makes, any number of times. Texts are

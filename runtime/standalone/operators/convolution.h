@@ -153,8 +153,6 @@ inline void PackFiltersOf(const Image& weight, const Convolution& c,
   PackFilters(FiltersOfTorch(weight, workspace), c, packed);
 }
 
-enum class Packing : std::int64_t { kFilters = 1, kWinograd = 2 };
-
 inline PackedKey KeyOf(Packing packing, const Image& filters, const Convolution& c) {
   return {filters.data,
           {static_cast<std::int64_t>(packing), c.groups, IsDepthwise(c), filters.batch,
@@ -194,11 +192,34 @@ inline std::int64_t PixelStride(const Image& image) {
   return image.width == 1 && image.height > 1 ? image.row_stride : image.column_stride;
 }
 
-inline void ConvolveFloats(const Operand& input, const Operand& weight,
+// The filters of a convolution of floats.
+struct Filters {
+  const Operand& weight;
+  const std::int64_t* kernel;  // their sizes
+  Packing packing;
+};
+
+// Packs filters that a build did not pack, and picks the kernel by its packing.
+inline Packing PackedBy(const Filters& filters, Convolution* c, Workspace* workspace) {
+  if (filters.packing != Packing::kNone) {
+    c->filters = static_cast<const float*>(filters.weight.data);
+    return filters.packing;
+  }
+  const Image weight(filters.weight);
+  if (UsesWinograd(*c)) {
+    c->filters = WinogradFilters(weight, *c, workspace);
+    if (c->filters != nullptr) return Packing::kWinograd;
+  }
+  c->filters = PackedFloats(
+      workspace, KeyOf(Packing::kPanels, weight, *c), FiltersSize(*c),
+      [&](float* packed) { PackFiltersOf(weight, *c, workspace, packed); });
+  return IsDepthwise(*c) ? Packing::kTaps : Packing::kPanels;
+}
+
+inline void ConvolveFloats(const Operand& input, const Filters& filters,
                            const Following& following, const ConvolutionShape& shape,
                            const Operand& out, Workspace* workspace) {
   Image x(input);
-  const Image filters(weight);
   const Image result(out);
   if (x.channel_stride != 1 && x.channels > 1) {
     const Image copy = x.ChannelsLast(TakeFloats(workspace, x.count()));
@@ -218,8 +239,8 @@ inline void ConvolveFloats(const Operand& input, const Operand& weight,
   c.out_height = y.height;
   c.out_width = y.width;
   c.out_channels = y.channels;
-  c.kernel_height = filters.height;
-  c.kernel_width = filters.width;
+  c.kernel_height = last > 0 ? filters.kernel[0] : 1;
+  c.kernel_width = filters.kernel[last];
   c.stride_height = last > 0 ? shape.stride[0] : 1;
   c.stride_width = shape.stride[last];
   c.padding_height = last > 0 ? shape.padding[0] : 0;
@@ -247,14 +268,10 @@ inline void ConvolveFloats(const Operand& input, const Operand& weight,
       epilogue.residual_batch = residual.batch_stride;
       epilogue.residual_row = PixelStride(residual);
     }
-    if (UsesWinograd(c)) c.filters = WinogradFilters(filters, c, workspace);
-    if (c.filters != nullptr) {
+    if (PackedBy(filters, &c, workspace) == Packing::kWinograd) {
       c.scratch = TakeFloats(workspace, ScratchOfWinograd<WinogradTwo>(c));
       ConvolveWinograd<WinogradTwo>(c, epilogue);
     } else {
-      c.filters = PackedFloats(
-          workspace, KeyOf(Packing::kFilters, filters, c), FiltersSize(c),
-          [&](float* packed) { PackFiltersOf(filters, c, workspace, packed); });
       c.scratch = TakeFloats(workspace, ScratchOf(c));
       Convolve(c, epilogue);
     }
@@ -362,7 +379,8 @@ RTORCH_OPERATOR(convolution)
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
     const Following following = {nullptr,    bias,     nullptr, Activation::kClamp,
                                  -kInfinity, kInfinity};
-    return ConvolveFloats(input, weight, following, shape, out, workspace);
+    const Filters filters = {weight, weight.sizes + 2, Packing::kNone};
+    return ConvolveFloats(input, filters, following, shape, out, workspace);
   }
   WithElements("convolution", out.dtype, [&](auto elements) {
     ConvolveAny<decltype(elements)>(input, weight, bias, shape, out);
@@ -371,13 +389,14 @@ RTORCH_OPERATOR(convolution)
 
 RTORCH_OPERATOR(fused_convolution)
 (const rules_torch::standalone::Operand& input,
- const rules_torch::standalone::Operand& weight,
+ const rules_torch::standalone::Operand& weight, const std::int64_t* kernel,
+ rules_torch::standalone::Packing packing,
  const rules_torch::standalone::Following& following,
  const rules_torch::standalone::ConvolutionShape& shape,
  const rules_torch::standalone::Operand& out,
  rules_torch::standalone::Workspace* workspace) {
-  rules_torch::standalone::ConvolveFloats(input, weight, following, shape, out,
-                                          workspace);
+  rules_torch::standalone::ConvolveFloats(input, {weight, kernel, packing}, following,
+                                          shape, out, workspace);
 }
 
 #endif  // RULES_TORCH_STANDALONE_OPERATORS_CONVOLUTION_H_

@@ -89,8 +89,9 @@ inline bool HasKernel(const AnyProduct& p, std::int32_t dtype) {
 }
 
 // p's product of floats with an epilogue of kernels/matmul.h's in place of p's.
+//   panels: b, packed; null: it lies as p says.
 template <typename Epilogue>
-void MultiplyFloats(const AnyProduct& p, const Epilogue& epilogue,
+void MultiplyFloats(const AnyProduct& p, const float* panels, const Epilogue& epilogue,
                     Workspace* workspace) {
   Product product{};
   product.batch = p.batch;
@@ -106,10 +107,11 @@ void MultiplyFloats(const AnyProduct& p, const Epilogue& epilogue,
   const Matrix b = {static_cast<const float*>(p.b.data), p.b.row_stride,
                     p.b.column_stride};
   // One matrix for the whole batch may be a weight.
-  const float* packed = nullptr;
-  if (p.batch == 1) {
-    constexpr std::int64_t kMatrix = 2;
-    const PackedKey key = {b.data, {kMatrix, p.k, p.n, b.row, b.column}};
+  const float* packed = panels;
+  if (packed == nullptr && p.batch == 1) {
+    const PackedKey key = {
+        b.data,
+        {static_cast<std::int64_t>(Packing::kColumns), p.k, p.n, b.row, b.column}};
     packed = KeptFloats(workspace, key, PackedSize(p.k, p.n),
                         [&](float* to) { Pack(b, p.k, p.n, to); });
   }
@@ -156,7 +158,7 @@ inline void Multiply(const AnyProduct& p, std::int32_t dtype, Workspace* workspa
       epilogue.row_stride = p.added->row_stride;
       epilogue.is_scalar = p.added->column_stride == 0;
     }
-    return MultiplyFloats(p, epilogue, workspace);
+    return MultiplyFloats(p, nullptr, epilogue, workspace);
   }
   WithElements("matrix product", dtype,
                [&](auto elements) { MultiplyAny<decltype(elements)>(p); });
@@ -181,13 +183,22 @@ RTORCH_OPERATOR(matmul)
 
 RTORCH_OPERATOR(fused_matmul)
 (const rules_torch::standalone::Operand& a, const rules_torch::standalone::Operand& b,
+ rules_torch::standalone::Packing packing,
  const rules_torch::standalone::Following& following,
  const rules_torch::standalone::Operand& out,
  rules_torch::standalone::Workspace* workspace) {
   using namespace rules_torch::standalone;
-  const AnyProduct product = {
-      1,       a.sizes[0], b.sizes[1], a.sizes[1],     MatricesOf(a), MatricesOf(b),
-      nullptr, 0,          1,          MatricesOf(out)};
+  const bool is_packed = packing != Packing::kNone;
+  const AnyProduct product = {1,
+                              out.sizes[0],
+                              out.sizes[1],
+                              a.sizes[1],
+                              MatricesOf(a),
+                              is_packed ? AnyMatrices{} : MatricesOf(b),
+                              nullptr,
+                              0,
+                              1,
+                              MatricesOf(out)};
   WithEpilogue(following, workspace, [&](auto epilogue) {
     if (const Operand* residual = following.residual) {
       epilogue.residual = static_cast<const float*>(residual->data);
@@ -200,7 +211,8 @@ RTORCH_OPERATOR(fused_matmul)
         epilogue.residual_row = product.n;
       }
     }
-    MultiplyFloats(product, epilogue, workspace);
+    MultiplyFloats(product, is_packed ? static_cast<const float*>(b.data) : nullptr,
+                   epilogue, workspace);
   });
 }
 
