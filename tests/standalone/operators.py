@@ -177,6 +177,8 @@ class Attention(torch.nn.Module):
             "masked": attend(query, key, value, attn_mask=mask),
             "chosen": attend(query, key, value, attn_mask=mask > 0, scale=0.3),
             "shared": attend(query, key[:, :2], value[:, :2], enable_gqa=True),
+            "step": attend(query[:, :, :1], key, value, attn_mask=mask[:, :, :1]),
+            "many": attend(key, key, value),
             "turned": attend(
                 query.transpose(1, 2),
                 key[:, :4].transpose(1, 2)[:, :4],

@@ -7,9 +7,13 @@
 // element that is stored, and that only where KeepsC(k).
 // Alignment: a float's. Errors: none. Thread-safe; `scratch` is one call's own.
 // An element's bits depend on its row of A, its column of B and the instruction set,
-// not on the number of threads; on m only between m = 1 and others where B is a
-// transposed matrix in memory. Sums are of fp32, in blocks of kDepth along k. The
-// epilogue: activation.h.
+// not on the number of threads; on m only where B is a transposed matrix in memory:
+// whether there are more rows than kFewRows. Sums are of fp32, in blocks of kDepth
+// along k. The epilogue: activation.h.
+//
+// The method: tile.h's tiles, over panels of B that are packed here if they are not.
+// That pays where each serves many rows. Up to kFewRows rows, B is read where it lies:
+// by the tiles if its rows are adjacent floats, by dots if its columns are.
 #ifndef RULES_TORCH_STANDALONE_KERNELS_MATMUL_H_
 #define RULES_TORCH_STANDALONE_KERNELS_MATMUL_H_
 
@@ -132,9 +136,11 @@ __attribute__((noinline)) void ComputeTiles(const float* a, std::int64_t a_row,
 // The most rows of a tile of four vectors.
 constexpr int kWideRows = kLanes == 16 ? 3 : 2;
 
-// Up to so many rows, B is read where it lies: each of its elements serves once or
-// twice.
-constexpr int kFewRows = 3;
+// Up to so many rows, B is read where it lies.
+constexpr int kFewRows = 4;
+
+// For more than one, but where its rows are further apart: a tile reads little of each.
+constexpr std::int64_t kFarRows = 8192;
 
 // All `rows` of some columns from `b` on: as many as the tile for so many rows is wide.
 // Returns how many. Where kPacked is not, rows are at most kFewRows and columns whole
@@ -261,55 +267,144 @@ void ForEachBlock(const Product& p, bool prefers_rows, const Act& act) {
   });
 }
 
-// One row times columns that are adjacent floats along k: sums along the vector.
+// Four vectors' sums, each in the order of Sum().
+RTORCH_INLINE void StoreSums(const Vec (&v)[4], float* to) {
+  typedef float Four __attribute__((vector_size(16)));
+  typedef float UnalignedFour __attribute__((vector_size(16), aligned(4), may_alias));
+  Four quarters[4];
+  RTORCH_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    float lanes[kLanes];
+    Store(lanes, v[i]);
+    Four parts[kLanes / 4];
+    RTORCH_UNROLL
+    for (int j = 0; j < kLanes / 4; ++j) {
+      parts[j] = *reinterpret_cast<const UnalignedFour*>(lanes + 4 * j);
+    }
+    RTORCH_UNROLL
+    for (int half = kLanes / 8; half > 0; half /= 2) {
+      for (int j = 0; j < half; ++j) parts[j] += parts[j + half];
+    }
+    quarters[i] = parts[0];
+  }
+  const auto low = [&](int i) RTORCH_INLINE_LAMBDA {
+    return __builtin_shufflevector(quarters[i], quarters[i + 1], 0, 1, 4, 5);
+  };
+  const auto high = [&](int i) RTORCH_INLINE_LAMBDA {
+    return __builtin_shufflevector(quarters[i], quarters[i + 1], 2, 3, 6, 7);
+  };
+  const Four first = low(0) + high(0);
+  const Four second = low(2) + high(2);
+  *reinterpret_cast<UnalignedFour*>(to) =
+      __builtin_shufflevector(first, second, 0, 2, 4, 6) +
+      __builtin_shufflevector(first, second, 1, 3, 5, 7);
+}
+
+// A vector's first lanes, and zeros. Out of line: the compiler would take apart what is
+// done with it by the number of lanes.
+__attribute__((noinline)) inline void CopyFirst(const float* from, int lanes,
+                                                float* to) {
+  Store(to, Load(from, lanes));
+}
+
+// Rows times columns that are adjacent floats along k: kColumns of them, a multiple of
+// 4, from `b` on, `step` apart. Sums are along the vector, in one order for any tile.
+//   last: The last column that is there; it stands for those behind it.
+//   dots: [kRows, kPanel], of which kColumns are written.
+template <int kRows, int kColumns>
+__attribute__((noinline)) void ComputeDots(const float* a, std::int64_t a_row,
+                                           const float* b, std::int64_t step,
+                                           std::int64_t last, std::int64_t k,
+                                           float* dots) {
+  const float* columns[kColumns];
+  RTORCH_UNROLL
+  for (int j = 0; j < kColumns; ++j) {
+    columns[j] = b + Least<std::int64_t>(j, last) * step;
+  }
+  Vec sums[kRows][kColumns];
+  Clear(sums);
+  const auto add = [&](const float* row, std::int64_t row_step, const auto& column)
+                       RTORCH_INLINE_LAMBDA {
+                         Vec rows[kRows];
+                         RTORCH_UNROLL
+                         for (int i = 0; i < kRows; ++i)
+                           rows[i] = Load(row + i * row_step);
+                         RTORCH_UNROLL
+                         for (int j = 0; j < kColumns; ++j) {
+                           const Vec v = Load(column(j));
+                           RTORCH_UNROLL
+                           for (int i = 0; i < kRows; ++i) sums[i][j] += rows[i] * v;
+                         }
+                       };
+  std::int64_t at = 0;
+  for (; at + kLanes <= k; at += kLanes) {
+    add(a + at, a_row, [&](int j) RTORCH_INLINE_LAMBDA { return columns[j] + at; });
+  }
+  if (at < k) {
+    const int lanes = static_cast<int>(k - at);
+    float rows[kRows * kLanes];
+    float rest[kColumns * kLanes];
+    for (int i = 0; i < kRows; ++i) {
+      CopyFirst(a + i * a_row + at, lanes, rows + i * kLanes);
+    }
+    for (int j = 0; j < kColumns; ++j) {
+      CopyFirst(columns[j] + at, lanes, rest + j * kLanes);
+    }
+    add(rows, kLanes, [&](int j) RTORCH_INLINE_LAMBDA { return rest + j * kLanes; });
+  }
+  RTORCH_UNROLL
+  for (int i = 0; i < kRows; ++i) {
+    RTORCH_UNROLL
+    for (int j = 0; j < kColumns; j += 4) {
+      const Vec four[4] = {sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]};
+      StoreSums(four, dots + i * kPanel + j);
+    }
+  }
+}
+
+// A product by dots of the rows of A and the columns of B.
 template <typename Epilogue>
-void ComputeDots(const Product& p, const Block& block, const Matrices& b,
-                 const Epilogue& epilogue) {
+void ComputeBlockOfDots(const Product& p, const Block& block, const Matrices& b,
+                        const Epilogue& epilogue) {
+  // The most rows of a tile of four columns that fits into the registers.
+  constexpr int kMostRows = kLanes == 16 ? 4 : 2;
   const float* a = p.a.matrix.data + block.batch * p.a.stride;
+  const std::int64_t a_row = p.a.matrix.row;
+  const std::int64_t step = b.matrix.column;
   const float* all = b.matrix.data + block.batch * b.stride;
-  constexpr int kColumns = 4;
   for (std::int64_t column = block.column_begin; column < block.column_end;
        column += kPanel) {
-    float dots[kPanel] = {};
     const std::int64_t count = Least(kPanel, block.column_end - column);
-    for (std::int64_t j = 0; j < count; j += kColumns) {
-      const float* rows[kColumns];
-      RTORCH_UNROLL
-      for (int i = 0; i < kColumns; ++i) {
-        // The last ones again where there are fewer.
-        rows[i] = all + (column + Least(j + i, count - 1)) * b.matrix.column;
-      }
-      Vec sums[kColumns][2];
-      Clear(sums);
-      std::int64_t at = 0;
-      for (; at + 2 * kLanes <= p.k; at += 2 * kLanes) {
-        RTORCH_UNROLL
-        for (int half = 0; half < 2; ++half) {
-          const Vec x = Load(a + at + half * kLanes);
-          RTORCH_UNROLL
-          for (int i = 0; i < kColumns; ++i) {
-            sums[i][half] += x * Load(rows[i] + at + half * kLanes);
-          }
+    for (std::int64_t row = block.row_begin; row < block.row_end;) {
+      const std::int64_t rows = Least<std::int64_t>(kMostRows, block.row_end - row);
+      float dots[kMostRows * kPanel] = {};
+      for (std::int64_t j = 0; j < count;) {
+        const float* from = all + (column + j) * step;
+        const std::int64_t last = count - j - 1;
+        const float* from_a = a + row * a_row;
+        // A row's four sums would wait for each other.
+        if (rows == 1 && last >= 4) {
+          ComputeDots<1, 8>(from_a, a_row, from, step, last, p.k, dots + j);
+          j += 8;
+          continue;
         }
+        WithRows<kMostRows>(static_cast<int>(rows), [&](auto constant) {
+          ComputeDots<decltype(constant)::value, 4>(from_a, a_row, from, step, last,
+                                                    p.k, dots + j);
+        });
+        j += 4;
       }
-      for (; at < p.k; at += kLanes) {
-        const int lanes = static_cast<int>(Least<std::int64_t>(kLanes, p.k - at));
-        const Vec x = Load(a + at, lanes);
-        RTORCH_UNROLL
-        for (int i = 0; i < kColumns; ++i) sums[i][0] += x * Load(rows[i] + at, lanes);
-      }
-      RTORCH_UNROLL
-      for (int i = 0; i < kColumns; ++i) dots[j + i] = Sum(sums[i][0] + sums[i][1]);
+      const Target to = {p.c + block.batch * p.c_batch + row * p.c_row + column,
+                         p.c_row,
+                         count,
+                         true,
+                         true,
+                         block.batch,
+                         row,
+                         column};
+      StoreTile<Epilogue>(&epilogue, dots, static_cast<int>(rows), kVectorsOfPanel, to);
+      row += rows;
     }
-    const Target to = {p.c + block.batch * p.c_batch + column,
-                       p.c_row,
-                       count,
-                       true,
-                       true,
-                       block.batch,
-                       0,
-                       column};
-    StoreTile<Epilogue>(&epilogue, dots, 1, kVectorsOfPanel, to);
   }
 }
 
@@ -334,19 +429,19 @@ void MatmulPacked(const Product& product, const float* packed,
 template <typename Epilogue>
 void Matmul(const Product& product, const Matrices& b, const Epilogue& epilogue) {
   const Product& p = product;
-  const bool is_dots =
-      p.m == 1 && b.matrix.row == 1 && b.matrix.column != 1 && p.a.matrix.column == 1;
+  const bool is_dots = p.m <= kFewRows && b.matrix.row == 1 && b.matrix.column != 1 &&
+                       p.a.matrix.column == 1;
   const std::int64_t chunk = PackedColumnsOf(p);
   const std::int64_t scratch = CopyOfA(p) + chunk * p.k;
   // A part packs the columns that it needs.
   ForEachBlock(p, /*prefers_rows=*/false, [&](int part, const Block& block) {
-    if (is_dots) return ComputeDots(p, block, b, epilogue);
+    if (is_dots) return ComputeBlockOfDots(p, block, b, epilogue);
     float* packed = p.scratch + part * scratch;
     float* copy = packed + chunk * p.k;
     const Matrix all = {b.matrix.data + block.batch * b.stride, b.matrix.row,
                         b.matrix.column};
     Block rest = block;
-    if (all.column == 1 && block.row_end - block.row_begin <= kFewRows) {
+    if (all.column == 1 && p.m <= (all.row <= kFarRows ? kFewRows : 1)) {
       Block whole = block;
       whole.column_end -= (block.column_end - block.column_begin) % kPanel;
       const Panels panels = {all.data + block.column_begin, all.row, kPanel};

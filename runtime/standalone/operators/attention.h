@@ -2,7 +2,8 @@
 //
 // Of float32 it is two matrix products for some rows of the query at a time, so that
 // their scores stay in a cache, with the softmax between them; key and value are packed
-// once for each head.
+// once for each head, or read where they lie for few rows, as those of a decoder's
+// step.
 #ifndef RULES_TORCH_STANDALONE_OPERATORS_ATTENTION_H_
 #define RULES_TORCH_STANDALONE_OPERATORS_ATTENTION_H_
 
@@ -123,10 +124,12 @@ inline void AttendFloats(const Attention& a, Workspace* workspace) {
   results.c_row = a.out.strides[2];
   results.a.matrix.row = row_of_scores;
   scores.m = results.m = Least(kRows, rows);
-  const std::int64_t packed_key = PackedSize(width, columns);
-  const std::int64_t packed_value = PackedSize(columns, values);
+  const bool packs = rows > kFewRows;
+  const std::int64_t packed_key = packs ? PackedSize(width, columns) : 0;
+  const std::int64_t packed_value = packs ? PackedSize(columns, values) : 0;
   const std::int64_t scratch =
-      Greatest(ScratchOfPacked(scores), ScratchOfPacked(results));
+      packs ? Greatest(ScratchOfPacked(scores), ScratchOfPacked(results))
+            : Greatest(ScratchOf(scores), ScratchOf(results));
   const std::int64_t all = RoundUp(packed_key, 16) + RoundUp(packed_value, 16) +
                            kRows * row_of_scores + RoundUp(kRows, 16) + scratch;
   const int parts = static_cast<int>(Least<std::int64_t>(
@@ -149,12 +152,14 @@ inline void AttendFloats(const Attention& a, Workspace* workspace) {
       const std::int64_t b = unit / heads;
       const std::int64_t h = unit % heads;
       const std::int64_t shared = h * a.key.sizes[1] / heads;
-      Pack({floats(a.key, RowOf(a.key, b, shared, 0)), a.key.strides[3],
-            a.key.strides[2]},
-           width, columns, key);
-      Pack({floats(a.value, RowOf(a.value, b, shared, 0)), a.value.strides[2],
-            a.value.strides[3]},
-           columns, values, value);
+      const Matrix turned_key = {floats(a.key, RowOf(a.key, b, shared, 0)),
+                                 a.key.strides[3], a.key.strides[2]};
+      const Matrix all_values = {floats(a.value, RowOf(a.value, b, shared, 0)),
+                                 a.value.strides[2], a.value.strides[3]};
+      if (packs) {
+        Pack(turned_key, width, columns, key);
+        Pack(all_values, columns, values, value);
+      }
       for (std::int64_t row = 0; row < rows; row += kRows) {
         const std::int64_t count = Least(kRows, rows - row);
         to_scores.m = to_results.m = count;
@@ -165,7 +170,11 @@ inline void AttendFloats(const Attention& a, Workspace* workspace) {
           epilogue.residual = floats(*a.mask, RowOf(*a.mask, b, h, row));
           epilogue.residual_row = a.mask->sizes[2] != 1 ? a.mask->strides[2] : 0;
         }
-        MatmulPacked(to_scores, key, 0, epilogue);
+        if (packs) {
+          MatmulPacked(to_scores, key, 0, epilogue);
+        } else {
+          Matmul(to_scores, {turned_key}, epilogue);
+        }
         for (std::int64_t i = 0; i < count; ++i) {
           const std::int64_t seen = a.is_causal ? Least(row + i + 1, columns) : columns;
           float* lse = floats(a.lse, b * a.lse.strides[0] + h * a.lse.strides[1] +
@@ -173,7 +182,11 @@ inline void AttendFloats(const Attention& a, Workspace* workspace) {
           factors[i] = Softmax(block + i * row_of_scores, seen, row_of_scores, lse);
         }
         to_results.c = floats(a.out, RowOf(a.out, b, h, row));
-        MatmulPacked(to_results, value, 0, DivideRows{factors});
+        if (packs) {
+          MatmulPacked(to_results, value, 0, DivideRows{factors});
+        } else {
+          Matmul(to_results, {all_values}, DivideRows{factors});
+        }
       }
     }
   });

@@ -56,7 +56,7 @@ Case Draw(const Kernels& kernels, Random* random) {
   Case drawn;
   MatmulCall& call = drawn.call;
   call.batch = random->Once(2) ? 1 : static_cast<std::int64_t>(random->Below(4));
-  call.m = Size(random, 40);
+  call.m = random->Once(3) ? Size(random, 6) : Size(random, 40);
   call.n = Size(random, 90);
   call.k = random->Once(6) ? Size(random, 1200) : Size(random, 70);
   const bool finite = !random->Once(4);
@@ -231,6 +231,45 @@ TEST_P(MatmulTest, WhatIsNoNumberStaysInItsRowAndColumn) {
             ASSERT_EQ(std::isnan(got), std::isnan(odd)) << i << ", " << j;
           }
         }
+      }
+    }
+  }
+}
+
+// A few rows times a matrix in memory, whichever of its strides is 1: a row's bits are
+// those that it has alone.
+TEST_P(MatmulTest, BitsOfFewRowsDependNeitherOnThreadsNorOnRows) {
+  constexpr std::int64_t kRows = 4, kColumns = 1003, kDepth = 709;
+  Random random(1);
+  const std::vector<float> a = Numbers(&random, kRows * kDepth, true);
+  const std::vector<float> b = Numbers(&random, kDepth * kColumns, true);
+  for (bool transposed : {false, true}) {
+    std::vector<float> first;
+    for (std::int64_t rows = kRows; rows > 0; --rows) {
+      for (int threads : {1, 2, 3, 7}) {
+        std::vector<float> c(static_cast<std::size_t>(rows * kColumns));
+        MatmulCall call = {};
+        call.batch = 1;
+        call.m = rows;
+        call.n = kColumns;
+        call.k = kDepth;
+        call.a = a.data();
+        call.a_row = kDepth;
+        call.a_column = 1;
+        call.b = b.data();
+        call.b_row = transposed ? 1 : kColumns;
+        call.b_column = transposed ? kDepth : 1;
+        call.c = c.data();
+        call.c_row = kColumns;
+        call.threads = threads;
+        std::vector<float> scratch(
+            static_cast<std::size_t>(kernels().matmul_scratch(call)));
+        call.scratch = scratch.data();
+        kernels().matmul(call);
+        if (first.empty()) first = c;
+        ASSERT_EQ(std::memcmp(first.data(), c.data(), c.size() * sizeof(float)), 0)
+            << rows << " rows, " << threads << " threads"
+            << (transposed ? ", transposed" : "");
       }
     }
   }
