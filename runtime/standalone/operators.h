@@ -54,6 +54,24 @@ struct Following {
   float highest;
 };
 
+// One layer and direction of a recurrent network: what it reads and writes. `gates` is
+// 4 for an LSTM (i, f, g, o), 3 for a GRU (r, z, n), else 1. All have the same dtype.
+struct RecurrentOperands {
+  std::int64_t kind;      // as torch numbers them: 0: ReLU, 1: tanh, 2: LSTM, 3: GRU
+  bool is_reversed;       // from the last step to the first
+  Operand input;          // [steps, batch, features]
+  Operand input_weights;  // [gates * hidden, features]
+  Operand state_weights;  // [gates * hidden, outputs]
+  const Operand* projection;    // [outputs, hidden]; null: outputs is hidden
+  const Operand* input_biases;  // [gates * hidden]; null: zeros
+  const Operand* state_biases;  // the same
+  Operand state;                // [batch, outputs]
+  const Operand* cells;         // [batch, hidden], of an LSTM; else null
+  Operand out;                  // [steps, batch, outputs], the last dimension adjacent
+  Operand last_state;           // as state
+  const Operand* last_cells;    // as cells
+};
+
 }  // namespace rules_torch::standalone
 
 // out = beta * bias + alpha * a @ b: of [m, k] and [k, n]. `bias` is broadcast to [m,
@@ -112,6 +130,11 @@ RTORCH_OPERATOR(attention)
  const rules_torch::standalone::Operand* mask, bool is_causal, double scale,
  const rules_torch::standalone::Operand& out,
  const rules_torch::standalone::Operand& lse,
+ rules_torch::standalone::Workspace* workspace);
+
+// Runs a layer over a sequence.
+RTORCH_OPERATOR(recurrent_layer)
+(const rules_torch::standalone::RecurrentOperands& operands,
  rules_torch::standalone::Workspace* workspace);
 
 #endif  // RULES_TORCH_STANDALONE_OPERATORS_H_

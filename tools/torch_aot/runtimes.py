@@ -103,11 +103,12 @@ STANDALONE = Runtime(
         "cpu_addmm_out": f"{_OPERATORS}/matmul.h",
         "cpu_bmm_out": f"{_OPERATORS}/matmul.h",
         "cpu_convolution": f"{_OPERATORS}/convolution.h",
+        "cpu_mkldnn_rnn_layer": f"{_OPERATORS}/recurrent.h",
         "cpu_mm_out": f"{_OPERATORS}/matmul.h",
         "cpu_rtorch_convolution_out": f"{_OPERATORS}/convolution.h",
         "cpu_rtorch_matmul_out": f"{_OPERATORS}/matmul.h",
     },
-    # runtime/standalone/shims.h defines them; a test compares.
+    # runtime/standalone/*shims.h define them; a test compares.
     shims=frozenset(
         [
             "_reinterpret_tensor",
@@ -121,6 +122,7 @@ STANDALONE = Runtime(
             "cpu_addmm_out",
             "cpu_bmm_out",
             "cpu_convolution",
+            "cpu_mkldnn_rnn_layer",
             "cpu_mm_out",
             "cpu_rtorch_convolution_out",
             "cpu_rtorch_matmul_out",
