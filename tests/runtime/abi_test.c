@@ -79,7 +79,7 @@ static int Layouts(void) {
   CHECK(offsetof(RTorchWeightSpec, offset) == 32);
   CHECK(offsetof(RTorchWeightSpec, bytes) == 40);
   CHECK(offsetof(RTorchWeightSpec, is_mutable) == 48);
-  CHECK(offsetof(RTorchWeightSpec, reserved) == 52);
+  CHECK(offsetof(RTorchWeightSpec, packing) == 52);
   CHECK(sizeof(RTorchStep) == 24);
   CHECK(offsetof(RTorchStep, name) == 0);
   CHECK(offsetof(RTorchStep, operators) == 8);
