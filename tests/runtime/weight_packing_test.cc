@@ -135,7 +135,7 @@ TEST_P(WeightPackingTest, FilesOfBuildsAreUsedAsTheyLie) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, WeightPackingTest, ::testing::ValuesIn(kGolden),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace rules_torch::internal

@@ -184,19 +184,22 @@ void RunSteps(const RecurrentLayer& l) {
   float* of_state = inputs + gates * at_once;
   float* projected = of_state + gates;
   float* scratch = projected + (l.projection == nullptr ? 0 : l.batch * l.hidden);
+  Epilogue<> of_input, of_states;
+  of_input.bias = l.input_biases;
+  of_states.bias = l.state_biases;
   for (std::int64_t done = 0; done < l.steps; done += at_once) {
     const std::int64_t steps = Least(at_once, l.steps - done);
     const std::int64_t first = l.is_reversed ? l.steps - done - steps : done;
     Product input = InputProduct(l, first, steps);
     input.c = inputs;
     input.scratch = scratch;
-    MatmulPacked(input, l.input_weights, 0, Epilogue<>{l.input_biases});
+    MatmulPacked(input, l.input_weights, 0, of_input);
     for (std::int64_t i = 0; i < steps; ++i) {
       const std::int64_t step = l.is_reversed ? steps - 1 - i : i;
       Product state = StateProduct(l);
       state.c = of_state;
       state.scratch = scratch;
-      MatmulPacked(state, l.state_weights, 0, Epilogue<>{l.state_biases});
+      MatmulPacked(state, l.state_weights, 0, of_states);
       float* out = l.out + (first + step) * l.out_step;
       if (l.projection == nullptr) {
         Step<kKind>(l, inputs + step * gates, of_state, out, l.out_row);
