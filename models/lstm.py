@@ -1,8 +1,8 @@
 """A streaming sequence tagger: two LSTM layers, dynamic batch and dynamic length.
 
-`torch.export` fixes the length of the sequence that it hands to `nn.LSTM`. So the
-recurrence is written with `scan`, which compiles to a loop of any length. The
-parameters are those of `nn.LSTM`, and a tagger trained with it loads as it is.
+The recurrence is written with `scan`, which compiles to a loop of any length: so can
+cells be that PyTorch has no layer of. The parameters are those of `nn.LSTM`, and a tagger
+trained with it loads as it is.
 
 The state goes in and comes out as a tuple: a long sequence may be tagged in pieces.
 """

@@ -1,21 +1,17 @@
-// The shims of recurrent layers: a part of shims.h.
+// The shims of recurrent layers, beside shims.h.
 #ifndef RULES_TORCH_STANDALONE_RECURRENT_SHIMS_H_
 #define RULES_TORCH_STANDALONE_RECURRENT_SHIMS_H_
 
 #include <cstdint>
+#include <utility>
 
+#include "runtime/standalone/operand.h"
+#include "runtime/standalone/operators.h"
 #include "runtime/standalone/shims.h"
+#include "runtime/standalone/tensor.h"
 
 namespace rules_torch::standalone {
 namespace {
-
-// The only member of a batch: [1, ...] as [...].
-inline Operand Only(Operand operand) {
-  --operand.rank;
-  ++operand.sizes;
-  ++operand.strides;
-  return operand;
-}
 
 inline OwnedTensor Contiguous(std::int64_t rank, const std::int64_t* sizes,
                               std::int32_t dtype) {
@@ -33,47 +29,48 @@ inline OwnedTensor Contiguous(std::int64_t rank, const std::int64_t* sizes,
 
 extern "C" {
 
-// One layer and direction of an LSTM, as torch decomposes it: input [steps, batch,
-// features], the state and the cells [1, batch, hidden].
-static AOTITorchError aoti_torch_cpu_mkldnn_rnn_layer(
-    AtenTensorHandle input, AtenTensorHandle weight0, AtenTensorHandle weight1,
-    AtenTensorHandle weight2, AtenTensorHandle weight3, AtenTensorHandle hx_,
-    AtenTensorHandle cx_, std::int32_t reverse, const std::int64_t*, std::int64_t,
-    std::int64_t mode, std::int64_t, std::int64_t, std::int32_t has_biases,
-    std::int32_t, std::int32_t, std::int32_t, AtenTensorHandle* ret0,
-    AtenTensorHandle* ret1, AtenTensorHandle* ret2, AtenTensorHandle* ret3) {
+// One layer and direction: tools/torch_aot/recurrent.py. Without cells, ret2 is empty.
+static AOTITorchError aoti_torch_cpu_recurrent_layer(
+    AtenTensorHandle input, AtenTensorHandle input_weights,
+    AtenTensorHandle state_weights, AtenTensorHandle* projection,
+    AtenTensorHandle* input_biases, AtenTensorHandle* state_biases,
+    AtenTensorHandle state, AtenTensorHandle* cells, std::int64_t kind,
+    std::int32_t is_reversed, AtenTensorHandle* ret0, AtenTensorHandle* ret1,
+    AtenTensorHandle* ret2) {
   using namespace rules_torch::standalone;
   const Tensor& x = Of(input);
-  const Tensor& h = Of(hx_);
-  const std::int64_t sizes[] = {x.sizes[0], x.sizes[1], h.sizes[2]};
+  const std::int64_t none = 0;
+  const std::int64_t sizes[] = {x.sizes[0], x.sizes[1], Of(state).sizes[1]};
   OwnedTensor out = Contiguous(3, sizes, x.dtype);
-  OwnedTensor state = Contiguous(3, h.sizes, x.dtype);
-  OwnedTensor cells = Contiguous(3, Of(cx_).sizes, x.dtype);
-  const Operand given_cells = Only(Read(cx_));
-  const Operand last_cells = Only(AsOperand(*cells));
-  const Operand input_biases = Read(weight2);
-  const Operand state_biases = Read(weight3);
+  OwnedTensor last = Contiguous(2, Of(state).sizes, x.dtype);
+  OwnedTensor last_cells = cells != nullptr ? Contiguous(2, Of(*cells).sizes, x.dtype)
+                                            : Contiguous(1, &none, x.dtype);
+  const Operand read[] = {
+      projection != nullptr ? Read(*projection) : Operand{},
+      input_biases != nullptr ? Read(*input_biases) : Operand{},
+      state_biases != nullptr ? Read(*state_biases) : Operand{},
+      cells != nullptr ? Read(*cells) : Operand{},
+  };
+  const Operand written = AsOperand(*last_cells);
   RecurrentOperands operands{};
-  operands.kind = mode;
-  operands.is_reversed = reverse != 0;
+  operands.kind = kind;
+  operands.is_reversed = is_reversed != 0;
   operands.input = Read(input);
-  operands.input_weights = Read(weight0);
-  operands.state_weights = Read(weight1);
-  operands.input_biases = has_biases != 0 ? &input_biases : nullptr;
-  operands.state_biases = has_biases != 0 ? &state_biases : nullptr;
-  operands.state = Only(Read(hx_));
-  operands.cells = &given_cells;
+  operands.input_weights = Read(input_weights);
+  operands.state_weights = Read(state_weights);
+  operands.projection = projection != nullptr ? &read[0] : nullptr;
+  operands.input_biases = input_biases != nullptr ? &read[1] : nullptr;
+  operands.state_biases = state_biases != nullptr ? &read[2] : nullptr;
+  operands.state = Read(state);
+  operands.cells = cells != nullptr ? &read[3] : nullptr;
   operands.out = AsOperand(*out);
-  operands.last_state = Only(AsOperand(*state));
-  operands.last_cells = &last_cells;
+  operands.last_state = AsOperand(*last);
+  operands.last_cells = cells != nullptr ? &written : nullptr;
   RunWorkspace workspace;
   RTORCH_VARIANT(recurrent_layer)(operands, &workspace);
   Give(std::move(out), ret0);
-  Give(std::move(state), ret1);
-  Give(std::move(cells), ret2);
-  // What training would need of the run.
-  const std::int64_t none = 0;
-  return Give(Contiguous(1, &none, x.dtype), ret3);
+  Give(std::move(last), ret1);
+  return Give(std::move(last_cells), ret2);
 }
 
 }  // extern "C"

@@ -28,6 +28,7 @@ from torch_aot import (
     kernel_checks,
     parallel_regions,
     provenance,
+    recurrent,
     results_in_place,
     upstream,
     weight_packing,
@@ -228,6 +229,9 @@ def _generate(
             *parallel_regions.patches(),
             *dispatched_operators.patches(source),
             *recorder.patches(),
+            *recurrent.patches(
+                recurrent.loops if runtime.shims is None else recurrent.whole_layers
+            ),
             *results_in_place.patches(),
             *runtime.patches,
             upstream.before_lowering(*runtime.passes),
@@ -241,7 +245,7 @@ def _generate(
                 program.module(check_guards=False),
                 args,
                 kwargs,
-                options=_options(name, threads),
+                options=_options(name, threads, runtime),
             )
         except Exception as error:
             # Inductor wraps what is raised below it.
@@ -252,7 +256,7 @@ def _generate(
     raise AssertionError("AOTInductor did not reach its code compiler")
 
 
-def _options(name: str, threads: int) -> dict[str, Any]:
+def _options(name: str, threads: int, runtime: Runtime) -> dict[str, Any]:
     return {
         "aot_inductor.package": True,
         "aot_inductor.package_cpp_only": True,
@@ -261,6 +265,7 @@ def _options(name: str, threads: int) -> dict[str, Any]:
         "aot_inductor.model_name_for_generated_files": name,
         "aot_inductor.package_constants_in_so": False,
         "aot_inductor.precompile_headers": False,
+        "aot_inductor.custom_ops_to_c_shims": runtime.c_shims,
         # Inductor folds one-element constants, mutated ones too: a step counter
         # would stay at its first value. Nor may new weights give new code.
         "always_keep_tensor_constants": True,

@@ -22,7 +22,14 @@ import torch
 from aot_common import cpp_names
 from aot_common.errors import fail
 from aot_common.paths import portable_path
-from torch_aot import dynamic_shapes, graph_checks, state, torchscript, upstream
+from torch_aot import (
+    dynamic_shapes,
+    graph_checks,
+    recurrent,
+    state,
+    torchscript,
+    upstream,
+)
 from torch_aot import signature as sig
 from torch_aot.entry import Entry
 from torch_aot.leaf_paths import leaf_paths
@@ -108,7 +115,9 @@ def _export_module(
         torch.no_grad(),
         dynamic_shapes.SizeWatch(shapes) as watch,
         torchscript.sizes_stay_symbolic(),
-        upstream.patched(upstream.TRITON_INLINED),
+        upstream.patched(
+            upstream.TRITON_INLINED, *recurrent.patches(recurrent.whole_layers)
+        ),
         warnings.catch_warnings(record=True) as caught,
     ):
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from typing import Any
 
 from torch.fx import GraphModule
 
@@ -17,6 +18,7 @@ from torch_aot import (
     dispatched_operators,
     fused_operators,
     fusion,
+    recurrent,
     weight_layouts,
     weight_packing,
 )
@@ -36,6 +38,7 @@ class Runtime:
         shims: The shims that it has, without "aoti_torch_"; None: all that torch has.
         operators: Of shims that are operators, the header that implements them; they
             are a source of their own, compiled with the kernels' flags.
+        c_shims: Operators of the tool's own, and how the shims are declared.
         call_operator: The header with which wrappers call the user's operators.
         has_ops: Whether these are there: by the dispatcher, or as C functions.
         passes: What changes a graph before Inductor lowers it, in this order.
@@ -46,6 +49,7 @@ class Runtime:
     header: str
     shims: frozenset[str] | None = None
     operators: dict[str, str] = dataclasses.field(default_factory=dict)
+    c_shims: dict[Any, list[str]] = dataclasses.field(default_factory=dict)
     call_operator: str = "runtime/libtorch/call_operator.h"
     has_ops: bool = True
     passes: tuple[Callable[[GraphModule], None], ...] = (weight_layouts.lay_out,)
@@ -98,13 +102,14 @@ STANDALONE = Runtime(
     has_ops=False,
     passes=(fusion.fuse, weight_packing.pack, weight_layouts.lay_out),
     patches=(fused_operators.lowerings(),),
+    c_shims=recurrent.C_SHIMS,
     operators={
         "cpu__scaled_dot_product_flash_attention_for_cpu": f"{_OPERATORS}/attention.h",
         "cpu_addmm_out": f"{_OPERATORS}/matmul.h",
         "cpu_bmm_out": f"{_OPERATORS}/matmul.h",
         "cpu_convolution": f"{_OPERATORS}/convolution.h",
-        "cpu_mkldnn_rnn_layer": f"{_OPERATORS}/recurrent.h",
         "cpu_mm_out": f"{_OPERATORS}/matmul.h",
+        "cpu_recurrent_layer": f"{_OPERATORS}/recurrent.h",
         "cpu_rtorch_convolution_out": f"{_OPERATORS}/convolution.h",
         "cpu_rtorch_matmul_out": f"{_OPERATORS}/matmul.h",
     },
@@ -122,8 +127,8 @@ STANDALONE = Runtime(
             "cpu_addmm_out",
             "cpu_bmm_out",
             "cpu_convolution",
-            "cpu_mkldnn_rnn_layer",
             "cpu_mm_out",
+            "cpu_recurrent_layer",
             "cpu_rtorch_convolution_out",
             "cpu_rtorch_matmul_out",
             "create_tensor_from_blob_v2",

@@ -125,6 +125,12 @@ _KNOWN = [
         "y[torch.arange(len(x)), lengths - 1] is the last output of each sequence",
     ),
     (
+        r"no loop for aten::(\w+) of a dynamic length",
+        r"with libtorch aten::\1 has sequences of one length alone",
+        'give the cc_torch_library runtime = "standalone", or leave the length out of '
+        "dynamic_shapes",
+    ),
+    (
         r"torch\.classes\.quantized\.",
         "the module was quantised by torch.ao.quantization (quantize_dynamic, convert), "
         "which packs weights into objects that only eager PyTorch can read",
