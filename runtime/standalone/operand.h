@@ -25,11 +25,11 @@ struct Operand {
 // Tells what is made of a weight from what is made of others, or of it in another way.
 struct PackedKey {
   const void* data;          // the weight's first element
-  std::int64_t numbers[12];  // whatever else decides: sizes, strides, a kind
+  std::int64_t numbers[14];  // whatever else decides: sizes, strides, a kind
 
   bool operator==(const PackedKey& other) const {
     bool equal = data == other.data;
-    for (int i = 0; i < 12; ++i) equal = equal && numbers[i] == other.numbers[i];
+    for (int i = 0; i < 14; ++i) equal = equal && numbers[i] == other.numbers[i];
     return equal;
   }
 };

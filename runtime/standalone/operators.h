@@ -107,9 +107,8 @@ RTORCH_OPERATOR(convolution)
  const rules_torch::standalone::Operand& out,
  rules_torch::standalone::Workspace* workspace);
 
-// The convolution and what follows: of float32, in one or two dimensions, not
-// transposed. `kernel`: the filters' sizes. The weight's packing says which kernel
-// computes it.
+// The convolution and what follows: of float32, not transposed. `kernel`: the filters'
+// sizes. The weight's packing says which kernel computes it.
 RTORCH_OPERATOR(fused_convolution)
 (const rules_torch::standalone::Operand& input,
  const rules_torch::standalone::Operand& weight, const std::int64_t* kernel,

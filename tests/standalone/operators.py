@@ -20,10 +20,15 @@ class Convolutions(torch.nn.Module):
         self.pointwise = torch.nn.Conv2d(6, 17, 1)
         self.strided = torch.nn.Conv2d(6, 7, 1, stride=2)
         self.volume = torch.nn.Conv3d(2, 3, (1, 2, 3), padding=(0, 1, 2))
+        self.grouped_volume = torch.nn.Conv3d(
+            2, 4, 2, stride=(1, 2, 2), padding=1, groups=2
+        )
         self.back = torch.nn.ConvTranspose2d(6, 8, 4, stride=2, padding=1, groups=2)
         self.back_line = torch.nn.ConvTranspose1d(
             4, 3, 3, stride=3, output_padding=1, dilation=2
         )
+        self.back_volume = torch.nn.ConvTranspose3d(2, 3, (1, 2, 3), stride=2)
+        self.doubled = torch.nn.ConvTranspose2d(6, 18, 2, stride=2)
 
     def forward(self, line, image, volume):
         return {
@@ -34,6 +39,10 @@ class Convolutions(torch.nn.Module):
             "pointwise": self.pointwise(image),
             "strided": self.strided(image),
             "volume": self.volume(volume),
+            "grouped_volume": self.grouped_volume(volume),
+            "back_volume": self.back_volume(volume),
+            "doubled": self.doubled(image),
+            "doubled_last": self.doubled(image.to(memory_format=torch.channels_last)),
             "back": self.back(image),
             "back_line": self.back_line(line),
             "last": self.pointwise(image.to(memory_format=torch.channels_last)),

@@ -1,18 +1,19 @@
 // Convolutions of fp32 images, channels last, with what follows them.
 //
 // Shapes: x [batch, height, width, channels], y [batch, out_height, out_width,
-// out_channels], filters of kernel_height x kernel_width; 1-D is height 1. Any size may
-// be 0. Out's sizes are given, so the padding at the end may differ from that at the
-// start: what lies outside of x is 0.
+// out_channels], filters of kernel_height x kernel_width; 1-D is height 1, 3-D has a
+// depth before the height. Any size may be 0, a filter's too. Out's sizes are given, so
+// the padding at the end may differ from that at the start: what lies outside of x is
+// 0. Padding may be negative.
 // Layouts: channels are adjacent, x's other strides are free. y's pixels are evenly
-// apart. Filters are packed by PackFilters, or PackDepthwise where IsDepthwise, at
-// build time and for all instruction sets. Aliasing: y overlaps nothing that is read.
-// Alignment: a float's; `scratch` 64 bytes. Errors: none. Thread-safe; `scratch` is one
-// call's own.
-// Bits depend neither on the number of threads nor on the pixels around. Sums are of
-// fp32, in the order kernel row, kernel column, channel, in blocks of about kDepth.
-// The epilogue (activation.h) gets the image as batch, the pixel as row, the output's
-// channel as column.
+// apart, or y_row is given. Filters are packed by PackFilters, or PackDepthwise where
+// IsDepthwise, at build time and for all instruction sets. Aliasing: y overlaps nothing
+// that is read. Alignment: a float's; `scratch` 64 bytes. Errors: none. Thread-safe;
+// `scratch` is one call's own. Bits depend neither on the number of threads nor on the
+// pixels around. Sums are of fp32, in the order kernel row, kernel column, channel, in
+// blocks of about kDepth. The epilogue (activation.h) gets the image as batch, the
+// pixel as row, the output's channel as column; where y_row is given, it may use the
+// channel alone.
 //
 // The method: a direct convolution is the matrix product of the filters and rows that
 // are found by pointers, so an image is not spread out in memory. Outside of the image,
@@ -62,6 +63,17 @@ struct Convolution {
   int threads = 1;  // at most so many
   // ScratchOf(convolution) floats, of any content; null for none.
   float* scratch = nullptr;
+  // Of 3-D ones. Winograd's have none.
+  std::int64_t depth = 1;
+  std::int64_t out_depth = 1;
+  std::int64_t kernel_depth = 1;
+  std::int64_t stride_depth = 1;
+  std::int64_t padding_depth = 0;  // in front
+  std::int64_t dilation_depth = 1;
+  std::int64_t x_depth = 0;
+  // y's other strides; both 0 where all pixels are evenly apart.
+  std::int64_t y_row = 0;
+  std::int64_t y_depth = 0;
 };
 
 // One filter for each channel: other layout, other kernel.
@@ -70,7 +82,21 @@ RTORCH_INLINE bool IsDepthwise(const Convolution& c) {
 }
 
 RTORCH_INLINE std::int64_t TapsOf(const Convolution& c) {
-  return c.kernel_height * c.kernel_width;
+  return c.kernel_depth * c.kernel_height * c.kernel_width;
+}
+
+RTORCH_INLINE std::int64_t PixelsOf(const Convolution& c) {
+  return c.out_depth * c.out_height * c.out_width;
+}
+
+// Where a pixel of y begins.
+RTORCH_INLINE float* PixelOf(const Convolution& c, std::int64_t image,
+                             std::int64_t pixel) {
+  float* y = c.y + image * c.y_batch;
+  if (c.y_row == 0) return y + pixel * c.y_pixel;
+  const std::int64_t line = pixel / c.out_width;
+  return y + line / c.out_height * c.y_depth + line % c.out_height * c.y_row +
+         pixel % c.out_width * c.y_pixel;
 }
 
 // The floats of a group's packed filters, and of all.
@@ -82,8 +108,8 @@ RTORCH_INLINE std::int64_t FiltersSize(const Convolution& c) {
   return IsDepthwise(c) ? TapsOf(c) * c.channels : FiltersOfGroup(c) * c.groups;
 }
 
-// Packs weights as torch has them, [out_channels, channels / groups, kernel_height,
-// kernel_width], into FiltersSize(c) floats: for each group the matrix
+// Packs weights as torch has them, [out_channels, channels / groups, [kernel_depth,]
+// kernel_height, kernel_width], into FiltersSize(c) floats: for each group the matrix
 // [taps x channels, out_channels] as packing.h has it, or [taps, channels] where
 // IsDepthwise. Reads c's sizes alone.
 inline void PackFilters(const float* weights, const Convolution& c, float* packed) {
@@ -117,19 +143,34 @@ inline void PackFilters(const float* weights, const Convolution& c, float* packe
 RTORCH_INLINE Product ProductOf(const Convolution& c) {
   Product p = {};
   p.batch = c.batch * c.groups;
-  p.m = c.out_height * c.out_width;
+  p.m = PixelsOf(c);
   p.n = c.out_channels / c.groups;
   p.k = TapsOf(c) * (c.channels / c.groups);
   p.threads = c.threads;
   return p;
 }
 
-// Whether each pixel of y is made of the pixel of x at its place.
+// Whether the lines of pixels of all images are evenly apart, in x and in y.
+RTORCH_INLINE bool HasEvenLines(const Convolution& c) {
+  const std::int64_t lines = c.depth * c.height;
+  return (c.depth == 1 ||
+          (c.x_depth == c.height * c.x_row && c.y_depth == c.height * c.y_row)) &&
+         (c.batch == 1 ||
+          (c.x_batch == lines * c.x_row && c.y_batch == lines * c.y_row));
+}
+
+// Whether each pixel of y is made of the pixel of x at its place, and a matrix product
+// can tell where they are.
 RTORCH_INLINE bool IsPointwise(const Convolution& c) {
-  return c.groups == 1 && TapsOf(c) == 1 && c.stride_height == 1 &&
-         c.stride_width == 1 && c.padding_height == 0 && c.padding_width == 0 &&
-         c.height == c.out_height && c.width == c.out_width &&
-         (c.height == 1 || c.x_row == c.width * c.x_column);
+  if (c.groups != 1 || TapsOf(c) != 1 || c.stride_depth != 1 || c.stride_height != 1 ||
+      c.stride_width != 1 || c.padding_depth != 0 || c.padding_height != 0 ||
+      c.padding_width != 0 || c.depth != c.out_depth || c.height != c.out_height ||
+      c.width != c.out_width) {
+    return false;
+  }
+  if (c.y_row != 0) return HasEvenLines(c);
+  return (c.height == 1 || c.x_row == c.width * c.x_column) &&
+         (c.depth == 1 || c.x_depth == c.height * c.width * c.x_column);
 }
 
 // What the filters reach.
@@ -146,9 +187,14 @@ RTORCH_INLINE std::int64_t PaddedWidthOf(const Convolution& c) {
   return ReachOf(c.out_width, c.stride_width, c.kernel_width, c.dilation_width);
 }
 
+RTORCH_INLINE std::int64_t PaddedDepthOf(const Convolution& c) {
+  return ReachOf(c.out_depth, c.stride_depth, c.kernel_depth, c.dilation_depth);
+}
+
 RTORCH_INLINE bool IsInside(const Convolution& c) {
-  return c.padding_height == 0 && c.padding_width == 0 &&
-         PaddedHeightOf(c) <= c.height && PaddedWidthOf(c) <= c.width;
+  return c.padding_depth == 0 && c.padding_height == 0 && c.padding_width == 0 &&
+         PaddedDepthOf(c) <= c.depth && PaddedHeightOf(c) <= c.height &&
+         PaddedWidthOf(c) <= c.width;
 }
 
 // Whether rows of filters are adjacent in x.
@@ -157,7 +203,7 @@ RTORCH_INLINE bool HasLongRows(const Convolution& c) {
 }
 
 RTORCH_INLINE bool IsEmpty(const Convolution& c) {
-  return c.batch == 0 || c.out_height * c.out_width == 0 || c.out_channels == 0;
+  return c.batch == 0 || PixelsOf(c) == 0 || c.out_channels == 0;
 }
 
 // Whether the image is copied first, so that a filter's rows are adjacent: where the
@@ -166,14 +212,16 @@ RTORCH_INLINE bool CopiesX(const Convolution& c) {
   if (IsDepthwise(c) || IsPointwise(c) || IsEmpty(c) || c.dilation_width != 1) {
     return false;
   }
-  if (c.kernel_width == 1 || (IsInside(c) && HasLongRows(c))) return false;
+  if (TapsOf(c) == 0 || c.kernel_width == 1 || (IsInside(c) && HasLongRows(c)))
+    return false;
   return c.channels / c.groups < 16 || TapsOf(c) > 32;
 }
 
 RTORCH_INLINE std::int64_t CopyOfX(const Convolution& c) {
   if (!CopiesX(c)) return 0;
   const std::int64_t channels = c.channels / c.groups;
-  const std::int64_t size = PaddedHeightOf(c) * PaddedWidthOf(c) * channels;
+  const std::int64_t size =
+      PaddedDepthOf(c) * PaddedHeightOf(c) * PaddedWidthOf(c) * channels;
   return RoundUp(c.batch * c.groups * size, 16);
 }
 
@@ -182,7 +230,7 @@ RTORCH_INLINE std::int64_t PointersOf(const Convolution& c, std::int64_t segment
   const std::int64_t most = 16'384 / Greatest<std::int64_t>(1, segments) / kTileRows;
   const std::int64_t tiles = Least<std::int64_t>(
       Greatest<std::int64_t>(1, Least<std::int64_t>(most, 256 / kTileRows)),
-      DivideUp(c.out_height * c.out_width, kTileRows));
+      DivideUp(PixelsOf(c), kTileRows));
   return tiles * kTileRows;
 }
 
@@ -206,14 +254,15 @@ RTORCH_INLINE std::int64_t TableOf(const Convolution& c) {
 
 // The matrix product that a pointwise convolution is.
 RTORCH_INLINE Product PointwiseOf(const Convolution& c) {
-  return {c.batch,
-          c.out_height * c.out_width,
+  const bool by_lines = c.y_row != 0;
+  return {by_lines ? c.batch * c.depth * c.height : c.batch,
+          by_lines ? c.width : PixelsOf(c),
           c.out_channels,
           c.channels,
-          {{c.x, c.x_column, 1}, c.x_batch},
+          {{c.x, c.x_column, 1}, by_lines ? c.x_row : c.x_batch},
           c.y,
           c.y_pixel,
-          c.y_batch,
+          by_lines ? c.y_row : c.y_batch,
           c.threads,
           c.scratch};
 }
@@ -299,27 +348,29 @@ std::int64_t ComputeColumns(const Segments& segments, std::int64_t rows,
   return compute(Constant<kTileVectors>{});
 }
 
-// Copies images with their padding, one for each group: [image, group, row, column,
-// channel of the group].
+// Copies images with their padding, one for each group: [image, group, depth, row,
+// column, channel of the group].
 inline void CopyPadded(const Convolution& c, float* copy) {
   const std::int64_t channels = c.channels / c.groups;
+  const std::int64_t depth = PaddedDepthOf(c);
   const std::int64_t height = PaddedHeightOf(c);
   const std::int64_t width = PaddedWidthOf(c);
-  const std::int64_t rows = c.batch * c.groups * height;
+  const std::int64_t rows = c.batch * c.groups * depth * height;
   ForEachPart(PartsOf(c), [&](int part) {
     const Range range = ShareOf(rows, part, PartsOf(c));
     for (std::int64_t at = range.begin; at < range.end; ++at) {
-      const std::int64_t image = at / height / c.groups;
-      const std::int64_t group = at / height % c.groups;
+      const std::int64_t image = at / height / depth / c.groups;
+      const std::int64_t group = at / height / depth % c.groups;
+      const std::int64_t z = at / height % depth - c.padding_depth;
       const std::int64_t y = at % height - c.padding_height;
       float* to = copy + at * width * channels;
       // What is inside of x: [from, until).
-      const bool is_row = y >= 0 && y < c.height;
+      const bool is_row = z >= 0 && z < c.depth && y >= 0 && y < c.height;
       const std::int64_t from = Least(is_row ? c.padding_width : width, width);
       const std::int64_t until = Least(c.padding_width + c.width, width);
       for (std::int64_t i = 0; i < from * channels; ++i) to[i] = 0;
-      const float* x =
-          c.x + image * c.x_batch + (is_row ? y : 0) * c.x_row + group * channels;
+      const float* x = c.x + image * c.x_batch + group * channels +
+                       (is_row ? z * c.x_depth + y * c.x_row : 0);
       if (from < until && c.x_column == channels) {
         __builtin_memcpy(
             to + from * channels, x,
@@ -346,20 +397,26 @@ void ConvolveDirectly(const Convolution& convolution, const Epilogue& epilogue) 
   if (CopiesX(c)) {
     CopyPadded(c, c.scratch);
     c.x = c.scratch;
+    c.depth = PaddedDepthOf(c);
     c.height = PaddedHeightOf(c);
     c.width = PaddedWidthOf(c);
     c.x_column = channels;
     c.x_row = c.width * channels;
-    group_step = c.height * c.x_row;
+    c.x_depth = c.height * c.x_row;
+    group_step = c.depth * c.x_depth;
     c.x_batch = c.groups * group_step;
+    c.padding_depth = 0;
     c.padding_height = 0;
     c.padding_width = 0;
   }
   // A segment is what is adjacent: a filter's row, or the channels of a tap.
   const bool long_rows = IsInside(c) && c.dilation_width == 1 && c.x_column == channels;
   const std::int64_t kernel_width = long_rows ? 1 : c.kernel_width;
-  const std::int64_t length = long_rows ? c.kernel_width * channels : channels;
-  const std::int64_t count = length == 0 ? 0 : c.kernel_height * kernel_width;
+  const std::int64_t length = TapsOf(c) == 0 ? 0
+                              : long_rows    ? c.kernel_width * channels
+                                             : channels;
+  const std::int64_t count =
+      length == 0 ? 0 : c.kernel_depth * c.kernel_height * kernel_width;
   // Blocks along k: some segments, or a part of one.
   const std::int64_t pieces = Greatest<std::int64_t>(1, DivideUp(length, kDepth));
   const std::int64_t piece = DivideUp(length, pieces);
@@ -376,7 +433,8 @@ void ConvolveDirectly(const Convolution& convolution, const Epilogue& epilogue) 
                                   static_cast<std::int64_t>(sizeof(const float*));
   const AnyEpilogue any = Any(epilogue);
   // Each thread reads all filters, or all of the image.
-  const bool by_rows = p.n * p.k <= c.height * c.width * channels || p.m >= 4 * p.n;
+  const bool by_rows =
+      p.n * p.k <= c.depth * c.height * c.width * channels || p.m >= 4 * p.n;
   ForEachBlock(p, by_rows, [&](int part, const Block& block) {
     const std::int64_t image = block.batch / c.groups;
     const std::int64_t group = block.batch % c.groups;
@@ -384,20 +442,29 @@ void ConvolveDirectly(const Convolution& convolution, const Epilogue& epilogue) 
     const Panels filters = {c.filters + group * FiltersOfGroup(c), kPanel,
                             kPanel * p.k};
     const float** table = tables + part * table_size;
-    for (std::int64_t row = block.row_begin; row < block.row_end; row += step) {
-      const std::int64_t rows = Least(step, block.row_end - row);
+    for (std::int64_t row = block.row_begin; row < block.row_end;) {
+      std::int64_t rows = Least(step, block.row_end - row);
+      if (c.y_row != 0) rows = Least(rows, c.out_width - row % c.out_width);
       for (std::int64_t i = 0; i < rows; ++i) {
+        const std::int64_t line = (row + i) / c.out_width;
+        const std::int64_t front =
+            line / c.out_height * c.stride_depth - c.padding_depth;
         const std::int64_t top =
-            (row + i) / c.out_width * c.stride_height - c.padding_height;
+            line % c.out_height * c.stride_height - c.padding_height;
         const std::int64_t left =
             (row + i) % c.out_width * c.stride_width - c.padding_width;
         for (std::int64_t s = 0; s < count; ++s) {
-          const std::int64_t at_y = top + s / kernel_width * c.dilation_height;
+          const std::int64_t tap_line = s / kernel_width;
+          const std::int64_t at_z =
+              front + tap_line / c.kernel_height * c.dilation_depth;
+          const std::int64_t at_y =
+              top + tap_line % c.kernel_height * c.dilation_height;
           const std::int64_t at_x = left + s % kernel_width * c.dilation_width;
-          const bool inside =
-              at_y >= 0 && at_y < c.height && at_x >= 0 && at_x < c.width;
+          const bool inside = at_z >= 0 && at_z < c.depth && at_y >= 0 &&
+                              at_y < c.height && at_x >= 0 && at_x < c.width;
           table[s * step + i] =
-              inside ? x + at_y * c.x_row + at_x * c.x_column : kZeros;
+              inside ? x + at_z * c.x_depth + at_y * c.x_row + at_x * c.x_column
+                     : kZeros;
         }
       }
       std::int64_t segment = 0;
@@ -415,7 +482,7 @@ void ConvolveDirectly(const Convolution& convolution, const Epilogue& epilogue) 
           panels.data = ColumnOf(filters, column) + from * kPanel;
           const std::int64_t channel = group * p.n + column;
           const Target to = {
-              c.y + image * c.y_batch + row * c.y_pixel + channel,
+              PixelOf(c, image, row) + channel,
               c.y_pixel,
               block.column_end - column,
               from == 0,
@@ -432,6 +499,7 @@ void ConvolveDirectly(const Convolution& convolution, const Epilogue& epilogue) 
           segment += segments;
         }
       } while (segment < count);
+      row += rows;
     }
   });
 }
@@ -514,20 +582,21 @@ RTORCH_INLINE void ComputeDepthwise(const DepthwiseTile& tile, const float* filt
 }
 
 // Fills in a tile's table: zeros where it reaches beyond the image.
-//   left: Of the first pixel's first tap, as `top`.
-inline void FillTable(const Convolution& c, const float* x, std::int64_t top,
-                      std::int64_t left, int pixels, const float* zeros,
-                      const float** table) {
-  for (std::int64_t y = 0; y < c.kernel_height; ++y) {
-    const std::int64_t at_y = top + y * c.dilation_height;
-    const bool is_row = at_y >= 0 && at_y < c.height;
+//   left: Of the first pixel's first tap, as `front` and `top`.
+inline void FillTable(const Convolution& c, const float* x, std::int64_t front,
+                      std::int64_t top, std::int64_t left, int pixels,
+                      const float* zeros, const float** table) {
+  for (std::int64_t line = 0; line < c.kernel_depth * c.kernel_height; ++line) {
+    const std::int64_t at_z = front + line / c.kernel_height * c.dilation_depth;
+    const std::int64_t at_y = top + line % c.kernel_height * c.dilation_height;
+    const bool is_row = at_z >= 0 && at_z < c.depth && at_y >= 0 && at_y < c.height;
     for (std::int64_t z = 0; z < c.kernel_width; ++z) {
       for (int i = 0; i < kDepthwisePixels; ++i) {
         // The last pixel again where there are fewer.
         const std::int64_t at_x =
             left + Least(i, pixels - 1) * c.stride_width + z * c.dilation_width;
         *table++ = is_row && at_x >= 0 && at_x < c.width
-                       ? x + at_y * c.x_row + at_x * c.x_column
+                       ? x + at_z * c.x_depth + at_y * c.x_row + at_x * c.x_column
                        : zeros;
       }
     }
@@ -538,7 +607,7 @@ inline void FillTable(const Convolution& c, const float* x, std::int64_t top,
 template <typename Epilogue>
 void ConvolveDepthwise(const Convolution& c, const Epilogue& epilogue) {
   const std::int64_t across = DivideUp(c.out_width, kDepthwisePixels);
-  const std::int64_t tiles = c.out_height * across;
+  const std::int64_t tiles = c.out_depth * c.out_height * across;
   const int parts = PartsOf(c);
   ForEachPart(parts, [&](int part) {
     float* zeros = c.scratch + part * TableOf(c);
@@ -548,38 +617,35 @@ void ConvolveDepthwise(const Convolution& c, const Epilogue& epilogue) {
     const Range range = ShareOf(c.batch * tiles, part, parts);
     for (std::int64_t at = range.begin; at < range.end; ++at) {
       const std::int64_t image = at / tiles;
-      const std::int64_t out_y = at % tiles / across;
+      const std::int64_t line = at % tiles / across;
       const std::int64_t out_x = at % across * kDepthwisePixels;
-      const std::int64_t first = out_y * c.out_width + out_x;
+      const std::int64_t first = line * c.out_width + out_x;
+      float* y = PixelOf(c, image, first);
       const float* x = c.x + image * c.x_batch;
-      const std::int64_t top = out_y * c.stride_height - c.padding_height;
+      const std::int64_t front = line / c.out_height * c.stride_depth - c.padding_depth;
+      const std::int64_t top = line % c.out_height * c.stride_height - c.padding_height;
       const std::int64_t left = out_x * c.stride_width - c.padding_width;
       DepthwiseTile tile = {};
-      tile.height = c.kernel_height;
+      tile.height = c.kernel_depth * c.kernel_height;
       tile.width = c.kernel_width;
       tile.pixels =
           static_cast<int>(Least<std::int64_t>(kDepthwisePixels, c.out_width - out_x));
       const std::int64_t bottom = top + (c.kernel_height - 1) * c.dilation_height;
       const std::int64_t right = left + (kDepthwisePixels - 1) * c.stride_width +
                                  (c.kernel_width - 1) * c.dilation_width;
-      if (top >= 0 && left >= 0 && bottom < c.height && right < c.width) {
-        tile.x = x + top * c.x_row + left * c.x_column;
+      if (c.kernel_depth == 1 && front >= 0 && front < c.depth && top >= 0 &&
+          left >= 0 && bottom < c.height && right < c.width) {
+        tile.x = x + front * c.x_depth + top * c.x_row + left * c.x_column;
         tile.y_step = c.dilation_height * c.x_row;
         tile.z_step = c.dilation_width * c.x_column;
         tile.pixel_step = c.stride_width * c.x_column;
       } else {
-        FillTable(c, x, top, left, tile.pixels, zeros, table);
+        FillTable(c, x, front, top, left, tile.pixels, zeros, table);
         tile.table = table;
       }
       const auto target = [&](std::int64_t channel) {
-        return Target{c.y + image * c.y_batch + first * c.y_pixel + channel,
-                      c.y_pixel,
-                      c.channels - channel,
-                      true,
-                      true,
-                      image,
-                      first,
-                      channel};
+        return Target{y + channel, c.y_pixel, c.channels - channel, true, true, image,
+                      first,       channel};
       };
       std::int64_t channel = 0;
       for (; channel + 2 * kLanes <= c.channels; channel += 2 * kLanes) {

@@ -105,7 +105,7 @@ struct WinogradFour {
 RTORCH_INLINE bool FitsWinograd(const Convolution& c) {
   return c.kernel_height == 3 && c.kernel_width == 3 && c.stride_height == 1 &&
          c.stride_width == 1 && c.dilation_height == 1 && c.dilation_width == 1 &&
-         c.groups == 1;
+         c.groups == 1 && c.depth == 1 && c.out_depth == 1 && c.kernel_depth == 1;
 }
 
 // The floats of the packed filters.

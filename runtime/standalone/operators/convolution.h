@@ -1,5 +1,4 @@
-// Convolutions, of any dtype and strides. Those of float32 in one or two dimensions are
-// kernels/convolution.h's.
+// Convolutions, of any dtype and strides. Those of float32 are kernels/convolution.h's.
 #ifndef RULES_TORCH_STANDALONE_OPERATORS_CONVOLUTION_H_
 #define RULES_TORCH_STANDALONE_OPERATORS_CONVOLUTION_H_
 
@@ -17,6 +16,8 @@
 #include "runtime/standalone/operators.h"
 #include "runtime/standalone/operators/elements.h"
 #include "runtime/standalone/operators/following.h"
+#include "runtime/standalone/operators/image.h"
+#include "runtime/standalone/operators/transposed_convolution.h"
 
 namespace rules_torch::standalone {
 namespace {
@@ -41,84 +42,6 @@ struct Volume {
   std::int64_t strides[3] = {0, 0, 0};
 };
 
-// ConvolutionShape with three dimensions.
-struct Steps {
-  explicit Steps(const ConvolutionShape& shape) {
-    for (int i = 0; i < shape.dims; ++i) {
-      const int to = 3 - shape.dims + i;
-      stride[to] = shape.stride[i];
-      padding[to] = shape.padding[i];
-      dilation[to] = shape.dilation[i];
-    }
-  }
-
-  std::int64_t stride[3] = {1, 1, 1};
-  std::int64_t padding[3] = {0, 0, 0};
-  std::int64_t dilation[3] = {1, 1, 1};
-};
-
-// An image of floats [n, c, h, w], or [n, c, w] with one row; strides in elements.
-struct Image {
-  explicit Image(const Operand& operand)
-      : data(static_cast<float*>(operand.data)),
-        batch(operand.sizes[0]),
-        channels(operand.sizes[1]),
-        height(operand.rank == 4 ? operand.sizes[2] : 1),
-        width(operand.sizes[operand.rank - 1]),
-        batch_stride(operand.strides[0]),
-        channel_stride(operand.strides[1]),
-        row_stride(operand.rank == 4 ? operand.strides[2] : 0),
-        column_stride(operand.strides[operand.rank - 1]) {}
-
-  // Of the same sizes, channels last and dense.
-  Image ChannelsLast(float* memory) const {
-    Image image = *this;
-    image.data = memory;
-    image.channel_stride = 1;
-    image.column_stride = channels;
-    image.row_stride = width * channels;
-    image.batch_stride = height * width * channels;
-    return image;
-  }
-
-  // Likewise, channels first.
-  Image ChannelsFirst(float* memory) const {
-    Image image = *this;
-    image.data = memory;
-    image.column_stride = 1;
-    image.row_stride = width;
-    image.channel_stride = height * width;
-    image.batch_stride = channels * height * width;
-    return image;
-  }
-
-  std::int64_t count() const { return batch * channels * height * width; }
-
-  float* data;
-  std::int64_t batch, channels, height, width;
-  std::int64_t batch_stride, channel_stride, row_stride, column_stride;
-};
-
-inline void CopyImage(const Image& from, const Image& to) {
-  const std::int64_t rows = from.batch * from.height;
-  const int parts = PartsOf(4 * from.count(), MaxThreads());
-  ForEachPart(parts, [&](int part) {
-    const Range range = ShareOf(rows, part, parts);
-    for (std::int64_t row = range.begin; row < range.end; ++row) {
-      const std::int64_t n = row / from.height;
-      const std::int64_t y = row % from.height;
-      const float* read = from.data + n * from.batch_stride + y * from.row_stride;
-      float* write = to.data + n * to.batch_stride + y * to.row_stride;
-      for (std::int64_t x = 0; x < from.width; ++x) {
-        for (std::int64_t c = 0; c < from.channels; ++c) {
-          write[x * to.column_stride + c * to.channel_stride] =
-              read[x * from.column_stride + c * from.channel_stride];
-        }
-      }
-    }
-  });
-}
-
 // A copy of filters as torch has them: dense, [out_channels, channels, height, width].
 inline const float* FiltersOfTorch(const Image& filters, Workspace* workspace) {
   const Image dense = filters.ChannelsFirst(TakeFloats(workspace, filters.count()));
@@ -134,7 +57,9 @@ inline void PackFiltersOf(const Image& weight, const Convolution& c,
   const std::int64_t out = c.out_channels / c.groups;
   if (!IsDepthwise(c) && (in == 1 || weight.channel_stride == 1) &&
       (c.kernel_width == 1 || weight.column_stride == in) &&
-      (c.kernel_height == 1 || weight.row_stride == c.kernel_width * in)) {
+      (c.kernel_height == 1 || weight.row_stride == c.kernel_width * in) &&
+      (c.kernel_depth == 1 ||
+       weight.depth_stride == c.kernel_height * c.kernel_width * in)) {
     const std::int64_t panels = DivideUp(out, kPanel);
     const int parts = PartsOf(8 * c.out_channels * in * taps, MaxThreads());
     ForEachPart(parts, [&](int part) {
@@ -156,8 +81,9 @@ inline void PackFiltersOf(const Image& weight, const Convolution& c,
 inline PackedKey KeyOf(Packing packing, const Image& filters, const Convolution& c) {
   return {filters.data,
           {static_cast<std::int64_t>(packing), c.groups, IsDepthwise(c), filters.batch,
-           filters.channels, filters.height, filters.width, filters.batch_stride,
-           filters.channel_stride, filters.row_stride, filters.column_stride, 0}};
+           filters.channels, filters.depth, filters.height, filters.width,
+           filters.batch_stride, filters.channel_stride, filters.row_stride,
+           filters.column_stride, filters.depth_stride}};
 }
 
 // Whether fewer multiplications are worth their transforms, and filters that are 16/9
@@ -178,18 +104,9 @@ inline const float* WinogradFilters(const Image& filters, const Convolution& c,
                     });
 }
 
-inline bool HasKernel(const Operand& input, const ConvolutionShape& shape) {
-  return input.dtype == RTORCH_FLOAT32 && shape.dims <= 2 && !shape.is_transposed;
-}
-
-// Whether a kernel writes it as it lies: channels adjacent, pixels evenly apart.
-inline bool HasEvenPixels(const Image& image) {
-  return (image.channel_stride == 1 || image.channels == 1) &&
-         (image.height == 1 || image.row_stride == image.width * image.column_stride);
-}
-
-inline std::int64_t PixelStride(const Image& image) {
-  return image.width == 1 && image.height > 1 ? image.row_stride : image.column_stride;
+// Whether a kernel writes it as it lies.
+inline bool IsDirect(const Image& image) {
+  return (image.channel_stride == 1 || image.channels == 1) && HasEvenPixels(image);
 }
 
 // The filters of a convolution of floats.
@@ -227,39 +144,29 @@ inline void ConvolveFloats(const Operand& input, const Filters& filters,
     x = copy;
   }
   Image y = result;
-  const bool is_direct = HasEvenPixels(y);
+  const bool is_direct = IsDirect(y);
   if (!is_direct) y = y.ChannelsLast(TakeFloats(workspace, y.count()));
 
-  const int last = shape.dims - 1;
-  Convolution c{};
-  c.batch = x.batch;
-  c.height = x.height;
-  c.width = x.width;
-  c.channels = x.channels;
-  c.out_height = y.height;
-  c.out_width = y.width;
-  c.out_channels = y.channels;
-  c.kernel_height = last > 0 ? filters.kernel[0] : 1;
-  c.kernel_width = filters.kernel[last];
-  c.stride_height = last > 0 ? shape.stride[0] : 1;
-  c.stride_width = shape.stride[last];
-  c.padding_height = last > 0 ? shape.padding[0] : 0;
-  c.padding_width = shape.padding[last];
-  c.dilation_height = last > 0 ? shape.dilation[0] : 1;
-  c.dilation_width = shape.dilation[last];
+  const Steps steps(shape);
+  Convolution c = ConvolutionOf(x, y);
+  c.kernel_depth = shape.dims > 2 ? filters.kernel[0] : 1;
+  c.kernel_height = shape.dims > 1 ? filters.kernel[shape.dims - 2] : 1;
+  c.kernel_width = filters.kernel[shape.dims - 1];
+  c.stride_depth = steps.stride[0];
+  c.stride_height = steps.stride[1];
+  c.stride_width = steps.stride[2];
+  c.padding_depth = steps.padding[0];
+  c.padding_height = steps.padding[1];
+  c.padding_width = steps.padding[2];
+  c.dilation_depth = steps.dilation[0];
+  c.dilation_height = steps.dilation[1];
+  c.dilation_width = steps.dilation[2];
   c.groups = shape.groups;
-  c.x = x.data;
-  c.x_batch = x.batch_stride;
-  c.x_row = x.row_stride;
-  c.x_column = x.column_stride;
-  c.y = y.data;
-  c.y_batch = y.batch_stride;
   c.y_pixel = PixelStride(y);
-  c.threads = MaxThreads();
   WithEpilogue(following, workspace, [&](auto epilogue) {
     if (following.residual != nullptr) {
       Image residual(*following.residual);
-      if (!HasEvenPixels(residual)) {
+      if (!IsDirect(residual)) {
         const Image copy = residual.ChannelsLast(TakeFloats(workspace, y.count()));
         CopyImage(residual, copy);
         residual = copy;
@@ -375,10 +282,13 @@ RTORCH_OPERATOR(convolution)
  const rules_torch::standalone::Operand& out,
  rules_torch::standalone::Workspace* workspace) {
   using namespace rules_torch::standalone;
-  if (HasKernel(input, shape)) {
+  if (out.dtype == RTORCH_FLOAT32) {
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
     const Following following = {nullptr,    bias,     nullptr, Activation::kClamp,
                                  -kInfinity, kInfinity};
+    if (shape.is_transposed) {
+      return ConvolveTransposed(input, weight, following, shape, out, workspace);
+    }
     const Filters filters = {weight, weight.sizes + 2, Packing::kNone};
     return ConvolveFloats(input, filters, following, shape, out, workspace);
   }

@@ -38,6 +38,19 @@ struct Case {
   std::vector<float> x, weights, packed, factors, bias, residual, y, scratch_memory;
 };
 
+std::int64_t PixelsOf(const ConvolutionCall& call) {
+  return call.out_depth * call.out_height * call.out_width;
+}
+
+const float* PixelOf(const ConvolutionCall& call, std::int64_t image,
+                     std::int64_t pixel) {
+  const float* y = call.y + image * call.y_batch;
+  if (call.y_row == 0) return y + pixel * call.y_pixel;
+  const std::int64_t line = pixel / call.out_width;
+  return y + line / call.out_height * call.y_depth +
+         line % call.out_height * call.y_row + pixel % call.out_width * call.y_pixel;
+}
+
 // Sizes alone.
 void DrawShape(Random* random, ConvolutionCall* call) {
   call->batch = random->Once(8) ? 0 : 1 + UpTo(random, 1);
@@ -105,6 +118,15 @@ void DrawShape(Random* random, ConvolutionCall* call) {
     const std::int64_t room = size + 2 * padding - (kernel - 1) * dilation - 1;
     return room < 0 ? 0 : room / stride + 1;
   };
+  if (random->Once(4)) {
+    call->depth = UpTo(random, 5);
+    call->kernel_depth = UpTo(random, 3);
+    call->stride_depth = 1 + UpTo(random, 1);
+    call->padding_depth = UpTo(random, 2);
+    call->dilation_depth = random->Once(4) ? 2 : 1;
+    call->out_depth = out(call->depth, call->padding_depth, call->kernel_depth,
+                          call->stride_depth, call->dilation_depth);
+  }
   call->out_height = out(call->height, call->padding_height, call->kernel_height,
                          call->stride_height, call->dilation_height);
   call->out_width = out(call->width, call->padding_width, call->kernel_width,
@@ -112,24 +134,32 @@ void DrawShape(Random* random, ConvolutionCall* call) {
 }
 
 // Memory for the sizes, and for the scratch what is asked for and no more.
-void Fill(const Kernels& kernels, Random* random, bool padded, Case* drawn) {
+void Fill(const Kernels& kernels, Random* random, bool padded, Case* drawn,
+          bool uneven = false) {
   ConvolutionCall& call = drawn->call;
   const auto pad = [&] { return padded ? UpTo(random, 3) : 0; };
   call.x_column = call.channels + pad();
   call.x_row = call.width * call.x_column + pad();
-  call.x_batch = call.height * call.x_row + pad();
+  call.x_depth = call.height * call.x_row + pad();
+  call.x_batch = call.depth * call.x_depth + pad();
   drawn->x = Numbers(random, call.batch * call.x_batch);
   call.x = drawn->x.data();
-  drawn->weights = Numbers(random, call.out_channels * (call.channels / call.groups) *
-                                       call.kernel_height * call.kernel_width);
+  drawn->weights =
+      Numbers(random, call.out_channels * (call.channels / call.groups) *
+                          call.kernel_depth * call.kernel_height * call.kernel_width);
   call.filters = drawn->weights.data();
   drawn->packed.assign(static_cast<std::size_t>(kernels.filters_size(call)),
                        std::numeric_limits<float>::quiet_NaN());
   kernels.pack_filters(call, drawn->packed.data());
   call.filters = drawn->packed.data();
-  const std::int64_t pixels = call.out_height * call.out_width;
   call.y_pixel = call.out_channels + pad();
-  call.y_batch = pixels * call.y_pixel + pad();
+  call.y_batch = PixelsOf(call) * call.y_pixel + pad();
+  if (uneven) {
+    // Every second row of an image of twice the height.
+    call.y_row = 2 * call.out_width * call.y_pixel + pad();
+    call.y_depth = call.out_height * call.y_row + pad();
+    call.y_batch = call.out_depth * call.y_depth + pad();
+  }
   drawn->y.assign(static_cast<std::size_t>(call.batch * call.y_batch), kUntouched);
   call.y = drawn->y.data();
   // 16 floats are 64 bytes.
@@ -156,9 +186,10 @@ void DrawEpilogue(Random* random, Case* drawn) {
     drawn->bias = Numbers(random, call.out_channels);
     epilogue.bias = drawn->bias.data();
   }
-  if (random->Once(2)) {
+  // Where y is uneven, an epilogue knows its channel alone.
+  if (call.y_row == 0 && random->Once(2)) {
     epilogue.residual_row = call.out_channels + 1;
-    epilogue.residual_batch = call.out_height * call.out_width * epilogue.residual_row;
+    epilogue.residual_batch = PixelsOf(call) * epilogue.residual_row;
     drawn->residual = Numbers(random, call.batch * epilogue.residual_batch);
     epilogue.residual = drawn->residual.data();
   }
@@ -169,7 +200,8 @@ Case Draw(const Kernels& kernels, Random* random) {
   ConvolutionCall& call = drawn.call;
   DrawShape(random, &call);
   call.threads = 1 + static_cast<int>(random->Below(3));
-  Fill(kernels, random, /*padded=*/true, &drawn);
+  const bool uneven = random->Once(3) && PixelsOf(call) > 0;
+  Fill(kernels, random, /*padded=*/random->Once(2), &drawn, uneven);
   if (random->Once(4) && !drawn.x.empty()) {
     drawn.x[random->Below(drawn.x.size())] =
         random->OneOf({std::numeric_limits<float>::quiet_NaN(),
@@ -188,18 +220,25 @@ void CheckPixel(const Case& drawn, std::int64_t image, std::int64_t pixel) {
     double sum = 0;
     double sizes = 0;
     for (std::int64_t i = 0; i < in; ++i) {
-      for (std::int64_t r = 0; r < call.kernel_height; ++r) {
+      for (std::int64_t line = 0; line < call.kernel_depth * call.kernel_height;
+           ++line) {
         for (std::int64_t s = 0; s < call.kernel_width; ++s) {
-          const std::int64_t y = pixel / call.out_width * call.stride_height -
-                                 call.padding_height + r * call.dilation_height;
+          const std::int64_t z =
+              pixel / call.out_width / call.out_height * call.stride_depth -
+              call.padding_depth + line / call.kernel_height * call.dilation_depth;
+          const std::int64_t y =
+              pixel / call.out_width % call.out_height * call.stride_height -
+              call.padding_height + line % call.kernel_height * call.dilation_height;
           const std::int64_t x = pixel % call.out_width * call.stride_width -
                                  call.padding_width + s * call.dilation_width;
+          if (z < 0 || z >= call.depth) continue;
           if (y < 0 || y >= call.height || x < 0 || x >= call.width) continue;
           const double product =
-              double{call.x[image * call.x_batch + y * call.x_row + x * call.x_column +
-                            channel / out * in + i]} *
+              double{call.x[image * call.x_batch + z * call.x_depth + y * call.x_row +
+                            x * call.x_column + channel / out * in + i]} *
               double{drawn.weights[static_cast<std::size_t>(
-                  ((channel * in + i) * call.kernel_height + r) * call.kernel_width +
+                  ((channel * in + i) * call.kernel_depth * call.kernel_height + line) *
+                      call.kernel_width +
                   s)]};
           sum += product;
           sizes += std::fabs(product);
@@ -223,7 +262,8 @@ void CheckPixel(const Case& drawn, std::int64_t image, std::int64_t pixel) {
     }
     const double want = ActivateExactly(
         epilogue.activation, sum, double{epilogue.lowest}, double{epilogue.highest});
-    const auto count = static_cast<double>(in * call.kernel_height * call.kernel_width);
+    const auto count = static_cast<double>(in * call.kernel_depth * call.kernel_height *
+                                           call.kernel_width);
     // No activation here is steeper than 1.5.
     double bound = 1.5 * SumBound(count, sizes) + 1e-6 * std::fabs(sum) +
                    4 * FLT_EPSILON * std::fabs(want);
@@ -237,18 +277,17 @@ void CheckPixel(const Case& drawn, std::int64_t image, std::int64_t pixel) {
       bound = 1.5 * std::ldexp(weights, call.winograd == 2 ? -23 : -20) +
               1e-6 * (sizes + 1);
     }
-    const float got = call.y[image * call.y_batch + pixel * call.y_pixel + channel];
+    const float got = PixelOf(call, image, pixel)[channel];
     ASSERT_TRUE(IsNear(got, want, bound))
         << got << " instead of " << want << " at image " << image << ", pixel " << pixel
-        << ", channel " << channel << "; x " << call.height << " x " << call.width
-        << " x " << call.channels << ", out " << call.out_height << " x "
-        << call.out_width << " x " << call.out_channels << ", kernel "
+        << ", channel " << channel << "; x " << call.depth << " x " << call.height
+        << " x " << call.width << " x " << call.channels << ", out " << call.out_height
+        << " x " << call.out_width << " x " << call.out_channels << ", kernel "
         << call.kernel_height << " x " << call.kernel_width << ", groups "
         << call.groups << ", Winograd's " << call.winograd;
   }
   for (std::int64_t channel = call.out_channels; channel < call.y_pixel; ++channel) {
-    ASSERT_EQ(call.y[image * call.y_batch + pixel * call.y_pixel + channel],
-              kUntouched);
+    ASSERT_EQ(PixelOf(call, image, pixel)[channel], kUntouched);
   }
 }
 
@@ -258,8 +297,7 @@ TEST_P(ConvolutionTest, RandomConvolutionsAreNearFloat64) {
     const Case drawn = Draw(kernels(), &random);
     kernels().convolve(drawn.call);
     for (std::int64_t image = 0; image < drawn.call.batch; ++image) {
-      for (std::int64_t pixel = 0; pixel < drawn.call.out_height * drawn.call.out_width;
-           ++pixel) {
+      for (std::int64_t pixel = 0; pixel < PixelsOf(drawn.call); ++pixel) {
         CheckPixel(drawn, image, pixel);
         if (HasFatalFailure()) return;
       }
@@ -273,8 +311,10 @@ TEST_P(ConvolutionTest, WinogradsAreNearFloat64) {
     Case drawn;
     ConvolutionCall& call = drawn.call;
     do {
+      call = {};
       DrawShape(&random, &call);
-    } while (call.groups > 1);
+    } while (call.groups > 1 || call.kernel_depth != 1 || call.depth != 1 ||
+             call.out_depth != 1 || call.padding_depth != 0);
     call.kernel_height = call.kernel_width = 3;
     call.stride_height = call.stride_width = 1;
     call.dilation_height = call.dilation_width = 1;

@@ -124,7 +124,16 @@ sa::Convolution ConvolutionOf(const ConvolutionCall& call) {
           call.y_batch,
           call.y_pixel,
           call.threads,
-          call.scratch};
+          call.scratch,
+          call.depth,
+          call.out_depth,
+          call.kernel_depth,
+          call.stride_depth,
+          call.padding_depth,
+          call.dilation_depth,
+          call.x_depth,
+          call.y_row,
+          call.y_depth};
 }
 
 std::int64_t FiltersSize(const ConvolutionCall& call) {

@@ -69,6 +69,9 @@ struct ConvolutionCall {
   float* scratch;
   EpilogueCall epilogue;
   int winograd;  // the tile, 2 or 4; 0: none
+  std::int64_t depth = 1, out_depth = 1, kernel_depth = 1, stride_depth = 1;
+  std::int64_t padding_depth = 0, dilation_depth = 1, x_depth = 0;
+  std::int64_t y_row = 0, y_depth = 0;  // 0: y's pixels are evenly apart
 };
 
 // One instruction set's. Its source includes no header of the standard library but
