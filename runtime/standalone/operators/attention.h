@@ -3,7 +3,7 @@
 // Of float32 it is two matrix products for some rows of the query at a time, so that
 // their scores stay in a cache, with the softmax between them; key and value are packed
 // once for each head, or read where they lie for few rows, as those of a decoder's
-// step.
+// step. Of bfloat16 and float16 it is the same with copies in float32.
 #ifndef RULES_TORCH_STANDALONE_OPERATORS_ATTENTION_H_
 #define RULES_TORCH_STANDALONE_OPERATORS_ATTENTION_H_
 
@@ -22,6 +22,7 @@
 #include "runtime/standalone/operand.h"
 #include "runtime/standalone/operators.h"
 #include "runtime/standalone/operators/elements.h"
+#include "runtime/standalone/operators/float_copy.h"
 
 namespace rules_torch::standalone {
 namespace {
@@ -193,9 +194,9 @@ inline void AttendFloats(const Attention& a, Workspace* workspace) {
 }
 
 template <typename Elements>
-void Attend(const Operand& query, const Operand& key, const Operand& value,
-            const Operand* mask, bool is_causal, double scale, const Operand& out,
-            const Operand& lse, Workspace* workspace) {
+void AttendAny(const Operand& query, const Operand& key, const Operand& value,
+               const Operand* mask, bool is_causal, double scale, const Operand& out,
+               const Operand& lse, Workspace* workspace) {
   using Sum = typename Elements::Accumulator;
   const std::int64_t batch = query.sizes[0], heads = query.sizes[1];
   const std::int64_t rows = query.sizes[2], width = query.sizes[3];
@@ -256,6 +257,20 @@ void Attend(const Operand& query, const Operand& key, const Operand& value,
   });
 }
 
+// As the operator, but of no halves.
+inline void Attend(const Attention& a, Workspace* workspace) {
+  if (HasKernel(a)) return AttendFloats(a, workspace);
+  WithElements("attention", a.out.dtype, [&](auto elements) {
+    using Elements = decltype(elements);
+    if constexpr (std::is_floating_point_v<typename Elements::Accumulator>) {
+      AttendAny<Elements>(a.query, a.key, a.value, a.mask, a.is_causal, a.scale, a.out,
+                          a.lse, workspace);
+    } else {
+      RefuseDtype("attention", a.out.dtype);
+    }
+  });
+}
+
 }  // namespace
 }  // namespace rules_torch::standalone
 
@@ -268,16 +283,20 @@ RTORCH_OPERATOR(attention)
  const rules_torch::standalone::Operand& lse,
  rules_torch::standalone::Workspace* workspace) {
   using namespace rules_torch::standalone;
-  const Attention attention{query, key, value, mask, is_causal, scale, out, lse};
-  if (HasKernel(attention)) return AttendFloats(attention, workspace);
-  WithElements("attention", out.dtype, [&](auto elements) {
-    using Elements = decltype(elements);
-    if constexpr (std::is_floating_point_v<typename Elements::Accumulator>) {
-      Attend<Elements>(query, key, value, mask, is_causal, scale, out, lse, workspace);
-    } else {
-      RefuseDtype("attention", out.dtype);
-    }
+  if (!IsHalf(out.dtype)) {
+    return Attend({query, key, value, mask, is_causal, scale, out, lse}, workspace);
+  }
+  const FloatCopy result(out, Order::kRowMajor, workspace);
+  const FloatCopy float_query(query, Order::kSame, workspace);
+  const FloatCopy float_key(key, Order::kSame, workspace);
+  const FloatCopy float_value(value, Order::kSame, workspace);
+  WithFloats(mask, Order::kRowMajor, workspace, [&](const Operand* float_mask) {
+    Attend({float_query.Load().operand(), float_key.Load().operand(),
+            float_value.Load().operand(), float_mask, is_causal, scale,
+            result.operand(), lse},
+           workspace);
   });
+  result.Store();
 }
 
 #endif  // RULES_TORCH_STANDALONE_OPERATORS_ATTENTION_H_

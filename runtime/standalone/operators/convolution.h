@@ -1,4 +1,5 @@
-// Convolutions, of any dtype and strides. Those of float32 are kernels/convolution.h's.
+// Convolutions, of any dtype and strides. Those of float32 are kernels/convolution.h's;
+// those of bfloat16 and float16 as well, with copies in float32 of what they read.
 #ifndef RULES_TORCH_STANDALONE_OPERATORS_CONVOLUTION_H_
 #define RULES_TORCH_STANDALONE_OPERATORS_CONVOLUTION_H_
 
@@ -15,6 +16,7 @@
 #include "runtime/standalone/operand.h"
 #include "runtime/standalone/operators.h"
 #include "runtime/standalone/operators/elements.h"
+#include "runtime/standalone/operators/float_copy.h"
 #include "runtime/standalone/operators/following.h"
 #include "runtime/standalone/operators/image.h"
 #include "runtime/standalone/operators/transposed_convolution.h"
@@ -95,13 +97,15 @@ inline bool UsesWinograd(const Convolution& c) {
 }
 
 // Weights for it, or null where they are not constant.
-inline const float* WinogradFilters(const Image& filters, const Convolution& c,
+inline const float* WinogradFilters(const Operand& weight, const Convolution& c,
                                     Workspace* workspace) {
-  return KeptFloats(workspace, KeyOf(Packing::kWinograd, filters, c),
-                    WinogradFiltersSize<WinogradTwo>(c), [&](float* packed) {
-                      PackWinograd<WinogradTwo>(FiltersOfTorch(filters, workspace), c,
-                                                packed);
-                    });
+  const auto pack = [&](float* packed) {
+    WithFloats(&weight, Order::kSame, workspace, [&](const Operand* floats) {
+      PackWinograd<WinogradTwo>(FiltersOfTorch(Image(*floats), workspace), c, packed);
+    });
+  };
+  return KeptFloats(workspace, KeyOf(Packing::kWinograd, Image(weight), c),
+                    WinogradFiltersSize<WinogradTwo>(c), pack);
 }
 
 // Whether a kernel writes it as it lies.
@@ -109,7 +113,7 @@ inline bool IsDirect(const Image& image) {
   return (image.channel_stride == 1 || image.channels == 1) && HasEvenPixels(image);
 }
 
-// The filters of a convolution of floats.
+// The filters of a convolution of floats; they may be halves that are not packed.
 struct Filters {
   const Operand& weight;
   const std::int64_t* kernel;  // their sizes
@@ -122,14 +126,18 @@ inline Packing PackedBy(const Filters& filters, Convolution* c, Workspace* works
     c->filters = static_cast<const float*>(filters.weight.data);
     return filters.packing;
   }
-  const Image weight(filters.weight);
   if (UsesWinograd(*c)) {
-    c->filters = WinogradFilters(weight, *c, workspace);
+    c->filters = WinogradFilters(filters.weight, *c, workspace);
     if (c->filters != nullptr) return Packing::kWinograd;
   }
-  c->filters = PackedFloats(
-      workspace, KeyOf(Packing::kPanels, weight, *c), FiltersSize(*c),
-      [&](float* packed) { PackFiltersOf(weight, *c, workspace, packed); });
+  const auto pack = [&](float* packed) {
+    WithFloats(&filters.weight, Order::kSame, workspace, [&](const Operand* floats) {
+      PackFiltersOf(Image(*floats), *c, workspace, packed);
+    });
+  };
+  c->filters =
+      PackedFloats(workspace, KeyOf(Packing::kPanels, Image(filters.weight), *c),
+                   FiltersSize(*c), pack);
   return IsDepthwise(*c) ? Packing::kTaps : Packing::kPanels;
 }
 
@@ -271,6 +279,20 @@ void ConvolveAny(const Operand& input, const Operand& weight, const Operand* bia
   });
 }
 
+// As the operator `convolution`, of floats; the weight may be of halves.
+inline void ConvolveFloats(const Operand& input, const Operand& weight,
+                           const Operand* bias, const ConvolutionShape& shape,
+                           const Operand& out, Workspace* workspace) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const Following following = {nullptr,    bias,     nullptr, Activation::kClamp,
+                               -kInfinity, kInfinity};
+  if (shape.is_transposed) {
+    return ConvolveTransposed(input, weight, following, shape, out, workspace);
+  }
+  const Filters filters = {weight, weight.sizes + 2, Packing::kNone};
+  ConvolveFloats(input, filters, following, shape, out, workspace);
+}
+
 }  // namespace
 }  // namespace rules_torch::standalone
 
@@ -283,14 +305,16 @@ RTORCH_OPERATOR(convolution)
  rules_torch::standalone::Workspace* workspace) {
   using namespace rules_torch::standalone;
   if (out.dtype == RTORCH_FLOAT32) {
-    constexpr float kInfinity = std::numeric_limits<float>::infinity();
-    const Following following = {nullptr,    bias,     nullptr, Activation::kClamp,
-                                 -kInfinity, kInfinity};
-    if (shape.is_transposed) {
-      return ConvolveTransposed(input, weight, following, shape, out, workspace);
-    }
-    const Filters filters = {weight, weight.sizes + 2, Packing::kNone};
-    return ConvolveFloats(input, filters, following, shape, out, workspace);
+    return ConvolveFloats(input, weight, bias, shape, out, workspace);
+  }
+  if (IsHalf(out.dtype)) {
+    const FloatCopy result(out, Order::kSame, workspace);
+    WithFloats(&input, Order::kSame, workspace, [&](const Operand* x) {
+      WithFloats(bias, Order::kSame, workspace, [&](const Operand* float_bias) {
+        ConvolveFloats(*x, weight, float_bias, shape, result.operand(), workspace);
+      });
+    });
+    return result.Store();
   }
   WithElements("convolution", out.dtype, [&](auto elements) {
     ConvolveAny<decltype(elements)>(input, weight, bias, shape, out);

@@ -1,4 +1,5 @@
-// Matrix products, of any dtype and strides. Those of float32 are kernels/matmul.h's.
+// Matrix products, of any dtype and strides. Those of float32 are kernels/matmul.h's;
+// those of bfloat16 and float16 as well, with copies in float32 of what they read.
 #ifndef RULES_TORCH_STANDALONE_OPERATORS_MATMUL_H_
 #define RULES_TORCH_STANDALONE_OPERATORS_MATMUL_H_
 
@@ -10,6 +11,7 @@
 #include "runtime/standalone/operand.h"
 #include "runtime/standalone/operators.h"
 #include "runtime/standalone/operators/elements.h"
+#include "runtime/standalone/operators/float_copy.h"
 #include "runtime/standalone/operators/following.h"
 
 namespace rules_torch::standalone {
@@ -149,7 +151,9 @@ void MultiplyAny(const AnyProduct& p) {
   });
 }
 
-inline void Multiply(const AnyProduct& p, std::int32_t dtype, Workspace* workspace) {
+//   panels: As MultiplyFloats'; of float32 alone.
+inline void Multiply(const AnyProduct& p, const float* panels, std::int32_t dtype,
+                     Workspace* workspace) {
   if (HasKernel(p, dtype)) {
     AddScaled epilogue{nullptr, 0, false, static_cast<float>(p.beta),
                        static_cast<float>(p.alpha)};
@@ -158,10 +162,63 @@ inline void Multiply(const AnyProduct& p, std::int32_t dtype, Workspace* workspa
       epilogue.row_stride = p.added->row_stride;
       epilogue.is_scalar = p.added->column_stride == 0;
     }
-    return MultiplyFloats(p, nullptr, epilogue, workspace);
+    return MultiplyFloats(p, panels, epilogue, workspace);
   }
   WithElements("matrix product", dtype,
                [&](auto elements) { MultiplyAny<decltype(elements)>(p); });
+}
+
+// out = beta * bias + alpha * a @ b, of rank 2, or of rank 3 and a batch.
+//   bias: Null: none.
+inline void Multiply(const Operand& a, const Operand& b, const Operand* bias,
+                     double beta, double alpha, const Operand& out, const float* panels,
+                     Workspace* workspace) {
+  const int row = out.rank - 2;
+  const AnyMatrices added = bias != nullptr ? Broadcast(*bias) : AnyMatrices{};
+  Multiply({row == 0 ? 1 : out.sizes[0], out.sizes[row], out.sizes[row + 1],
+            a.sizes[row + 1], MatricesOf(a),
+            panels != nullptr ? AnyMatrices{} : MatricesOf(b),
+            bias != nullptr ? &added : nullptr, beta, alpha, MatricesOf(out)},
+           panels, out.dtype, workspace);
+}
+
+// The panels of a weight of halves, or null if b is none.
+inline const float* PanelsOfHalves(const Operand& b, Workspace* workspace) {
+  if (b.rank != 2) return nullptr;
+  const PackedKey key = {b.data,
+                         {static_cast<std::int64_t>(Packing::kColumns), b.sizes[0],
+                          b.sizes[1], b.strides[0], b.strides[1]}};
+  return KeptFloats(workspace, key, PackedSize(b.sizes[0], b.sizes[1]), [&](float* to) {
+    WithFloats(&b, Order::kSame, workspace, [&](const Operand* floats) {
+      Pack({static_cast<const float*>(floats->data), floats->strides[0],
+            floats->strides[1]},
+           floats->sizes[0], floats->sizes[1], to);
+    });
+  });
+}
+
+// The same, of any dtype.
+inline void MultiplyOperands(const Operand& a, const Operand& b, const Operand* bias,
+                             double beta, double alpha, const Operand& out,
+                             Workspace* workspace) {
+  if (!IsHalf(out.dtype)) {
+    return Multiply(a, b, bias, beta, alpha, out, nullptr, workspace);
+  }
+  const FloatCopy result(out, Order::kRowMajor, workspace);
+  const float* panels = PanelsOfHalves(b, workspace);
+  WithFloats(&a, Order::kSame, workspace, [&](const Operand* float_a) {
+    WithFloats(bias, Order::kRowMajor, workspace, [&](const Operand* float_bias) {
+      if (panels != nullptr) {
+        return Multiply(*float_a, b, float_bias, beta, alpha, result.operand(), panels,
+                        workspace);
+      }
+      WithFloats(&b, Order::kSame, workspace, [&](const Operand* float_b) {
+        Multiply(*float_a, *float_b, float_bias, beta, alpha, result.operand(), nullptr,
+                 workspace);
+      });
+    });
+  });
+  result.Store();
 }
 
 }  // namespace
@@ -174,11 +231,7 @@ RTORCH_OPERATOR(matmul)
  rules_torch::standalone::Workspace* workspace) {
   using namespace rules_torch::standalone;
   // As in torch, what is multiplied with 0 is not read: it may be NaN.
-  const bool adds = bias != nullptr && beta != 0;
-  const AnyMatrices added = adds ? Broadcast(*bias) : AnyMatrices{};
-  Multiply({1, a.sizes[0], b.sizes[1], a.sizes[1], MatricesOf(a), MatricesOf(b),
-            adds ? &added : nullptr, beta, alpha, MatricesOf(out)},
-           out.dtype, workspace);
+  MultiplyOperands(a, b, beta != 0 ? bias : nullptr, beta, alpha, out, workspace);
 }
 
 RTORCH_OPERATOR(fused_matmul)
@@ -221,9 +274,7 @@ RTORCH_OPERATOR(batched_matmul)
  const rules_torch::standalone::Operand& out,
  rules_torch::standalone::Workspace* workspace) {
   using namespace rules_torch::standalone;
-  Multiply({a.sizes[0], a.sizes[1], b.sizes[2], a.sizes[2], MatricesOf(a),
-            MatricesOf(b), nullptr, 0, 1, MatricesOf(out)},
-           out.dtype, workspace);
+  MultiplyOperands(a, b, nullptr, 0, 1, out, workspace);
 }
 
 #endif  // RULES_TORCH_STANDALONE_OPERATORS_MATMUL_H_

@@ -14,6 +14,7 @@
 #include "runtime/standalone/kernels/vector.h"
 #include "runtime/standalone/operand.h"
 #include "runtime/standalone/operators.h"
+#include "runtime/standalone/operators/float_copy.h"
 #include "runtime/standalone/operators/following.h"
 #include "runtime/standalone/operators/image.h"
 
@@ -136,7 +137,8 @@ inline PhaseInput InputOfPhase(std::int64_t first, std::int64_t padding,
   return {skipped, size - skipped, before + skipped};
 }
 
-// As the operator `convolution`, with what follows but a residual.
+// As the operator `convolution`, with what follows but a residual. The weight may be of
+// halves.
 inline void ConvolveTransposed(const Operand& input, const Operand& weight,
                                const Following& following,
                                const ConvolutionShape& shape, const Operand& out,
@@ -167,8 +169,11 @@ inline void ConvolveTransposed(const Operand& input, const Operand& weight,
        (steps.stride[0] << 42) + (steps.stride[1] << 21) + steps.stride[2],
        (steps.dilation[0] << 42) + (steps.dilation[1] << 21) + steps.dilation[2]}};
   const float* packed =
-      PackedFloats(workspace, key, PhaseFiltersSize(phases, all),
-                   [&](float* to) { PackPhases(filters, phases, all, workspace, to); });
+      PackedFloats(workspace, key, PhaseFiltersSize(phases, all), [&](float* to) {
+        WithFloats(&weight, Order::kSame, workspace, [&](const Operand* floats) {
+          PackPhases(Image(*floats), phases, all, workspace, to);
+        });
+      });
 
   const std::int64_t in_sizes[] = {x.depth, x.height, x.width};
   const std::int64_t sizes[] = {y.depth, y.height, y.width};
