@@ -6,7 +6,7 @@
 // loop of their own over a tile in the first cache.
 //
 // Errors, from the exact result, as tests hold them over all magnitudes of floats:
-// Silu's, Sigmoid's and TanhOf's, 4 units of its last place, and 0 where exp(-x) is
+// Silu's, Sigmoid's and Tanh's, 4 units of its last place, and 0 where exp(-x) is
 // beyond what a float holds; Gelu's and GeluTanh's, as much and 2^-22 * |x|, as the 1 +
 // erf and 1 + tanh that they hold cancel in fp32, as eager's do; Hardsigmoid's, 2
 // units, and 2^-23 next to -3; Hardswish's, 2 units and 2^-23 * |x|; the others are
@@ -84,6 +84,10 @@ RTORCH_INLINE Vec Tanh(Vec x) {
   return size < Broadcast(0.625f) ? near : far;
 }
 
+RTORCH_INLINE Vec Sigmoid(Vec x) {
+  return Broadcast(1.0f) / (Broadcast(1.0f) + Exp(-x));
+}
+
 struct Identity {
   static constexpr bool kIsShort = true;
   RTORCH_INLINE Vec operator()(Vec v) const { return v; }
@@ -117,11 +121,9 @@ struct Hardswish {
   RTORCH_INLINE Vec operator()(Vec v) const { return v * Hardsigmoid()(v); }
 };
 
-struct Sigmoid {
+struct SigmoidOf {
   static constexpr bool kIsShort = false;
-  RTORCH_INLINE Vec operator()(Vec v) const {
-    return Broadcast(1.0f) / (Broadcast(1.0f) + Exp(-v));
-  }
+  RTORCH_INLINE Vec operator()(Vec v) const { return Sigmoid(v); }
 };
 
 struct TanhOf {

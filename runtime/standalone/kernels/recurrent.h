@@ -119,10 +119,6 @@ RTORCH_INLINE std::int64_t ScratchOf(const RecurrentLayer& l) {
   return gates * (StepsAtOnce(l) + 1) + projected + ScratchOfProducts(l);
 }
 
-RTORCH_INLINE Vec Sigmoid(Vec v) {
-  return Broadcast(1.0f) / (Broadcast(1.0f) + Exp(-v));
-}
-
 // The new values of some units of one row.
 //   input, state: The shares of the input and of the state in the gates, `hidden`
 //   apart. before: The state. cells: Of an LSTM, changed.

@@ -29,11 +29,11 @@ struct AnyActivation {
       case Activation::kHardswish:
         return Hardswish()(v);
       case Activation::kSigmoid:
-        return Sigmoid()(v);
+        return Sigmoid(v);
       case Activation::kSilu:
         return Silu()(v);
       case Activation::kTanh:
-        return TanhOf()(v);
+        return Tanh(v);
       case Activation::kClamp:
         break;
     }

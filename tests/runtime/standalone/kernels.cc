@@ -29,7 +29,7 @@ void WithActivation(Activate activation, float lowest, float highest, const Act&
     case Activate::kHardsigmoid:
       return act(sa::Hardsigmoid{});
     case Activate::kSigmoid:
-      return act(sa::Sigmoid{});
+      return act(sa::SigmoidOf{});
     case Activate::kTanh:
       return act(sa::TanhOf{});
     case Activate::kHardswish:
