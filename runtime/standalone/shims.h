@@ -88,7 +88,7 @@ struct RunWorkspace : Workspace {
   RunWorkspace(const RunWorkspace&) = delete;
   RunWorkspace& operator=(const RunWorkspace&) = delete;
 
-  std::array<Block*, 8> blocks;  // more than any operator takes
+  std::array<Block*, 16> blocks;  // more than any operator takes
   std::size_t count = 0;
 };
 
