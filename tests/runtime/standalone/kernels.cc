@@ -43,14 +43,38 @@ void WithActivation(Activate activation, float lowest, float highest, const Act&
   }
 }
 
-// Calls act(epilogue).
+// The long activations, in one type, as the operators have them.
+struct Chosen {
+  static constexpr bool kIsShort = false;
+
+  Activate activation;
+
+  RTORCH_INLINE sa::Vec operator()(sa::Vec v) const {
+    sa::Vec result = v;
+    WithActivation(activation, 0, 0, [&](auto act) { result = act(v); });
+    return result;
+  }
+};
+
+// Calls act(epilogue) for one of two types: the kernels are compiled for each.
 template <typename Act>
 void WithEpilogue(const EpilogueCall& call, const Act& act) {
-  WithActivation(call.activation, call.lowest, call.highest, [&](auto activation) {
+  const auto with = [&](auto activation) {
     act(sa::Epilogue<decltype(activation)>{call.factors, call.bias, call.residual,
                                            call.residual_batch, call.residual_row,
                                            call.scale, activation});
-  });
+  };
+  constexpr float kInfinity = __builtin_inff();
+  switch (call.activation) {
+    case Activate::kNone:
+      return with(sa::Clamp{-kInfinity, kInfinity});
+    case Activate::kRelu:
+      return with(sa::Clamp{0, kInfinity});
+    case Activate::kClamp:
+      return with(sa::Clamp{call.lowest, call.highest});
+    default:
+      return with(Chosen{call.activation});
+  }
 }
 
 void RunActivation(Activate activation, const float* from, std::int64_t count,
