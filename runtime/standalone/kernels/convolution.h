@@ -388,6 +388,45 @@ inline void CopyPadded(const Convolution& c, float* copy) {
   });
 }
 
+// The pointers for `rows` pixels of y from `first` on: that of pixel i and segment s is
+// pointers[s * step + i]. A filter's row is `kernel_width` segments. No divisions in
+// loops: they took longer than the products of few channels.
+inline void FillPointers(const Convolution& c, const float* x, std::int64_t first,
+                         std::int64_t rows, std::int64_t kernel_width,
+                         std::int64_t step, const float** pointers) {
+  std::int64_t out_x = first % c.out_width;
+  std::int64_t out_y = first / c.out_width % c.out_height;
+  std::int64_t out_z = first / c.out_width / c.out_height;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const float** to = pointers + i;
+    const std::int64_t left = out_x * c.stride_width - c.padding_width;
+    for (std::int64_t z = 0; z < c.kernel_depth; ++z) {
+      const std::int64_t at_z =
+          out_z * c.stride_depth - c.padding_depth + z * c.dilation_depth;
+      for (std::int64_t y = 0; y < c.kernel_height; ++y) {
+        const std::int64_t at_y =
+            out_y * c.stride_height - c.padding_height + y * c.dilation_height;
+        const bool is_row = at_z >= 0 && at_z < c.depth && at_y >= 0 && at_y < c.height;
+        const float* line = is_row ? x + at_z * c.x_depth + at_y * c.x_row : nullptr;
+        std::int64_t at_x = left;
+        for (std::int64_t s = 0; s < kernel_width; ++s) {
+          const bool inside = is_row && at_x >= 0 && at_x < c.width;
+          *to = inside ? line + at_x * c.x_column : kZeros;
+          to += step;
+          at_x += c.dilation_width;
+        }
+      }
+    }
+    if (++out_x == c.out_width) {
+      out_x = 0;
+      if (++out_y == c.out_height) {
+        out_y = 0;
+        ++out_z;
+      }
+    }
+  }
+}
+
 // By pointers to rows.
 template <typename Epilogue>
 void ConvolveDirectly(const Convolution& convolution, const Epilogue& epilogue) {
@@ -445,28 +484,7 @@ void ConvolveDirectly(const Convolution& convolution, const Epilogue& epilogue) 
     for (std::int64_t row = block.row_begin; row < block.row_end;) {
       std::int64_t rows = Least(step, block.row_end - row);
       if (c.y_row != 0) rows = Least(rows, c.out_width - row % c.out_width);
-      for (std::int64_t i = 0; i < rows; ++i) {
-        const std::int64_t line = (row + i) / c.out_width;
-        const std::int64_t front =
-            line / c.out_height * c.stride_depth - c.padding_depth;
-        const std::int64_t top =
-            line % c.out_height * c.stride_height - c.padding_height;
-        const std::int64_t left =
-            (row + i) % c.out_width * c.stride_width - c.padding_width;
-        for (std::int64_t s = 0; s < count; ++s) {
-          const std::int64_t tap_line = s / kernel_width;
-          const std::int64_t at_z =
-              front + tap_line / c.kernel_height * c.dilation_depth;
-          const std::int64_t at_y =
-              top + tap_line % c.kernel_height * c.dilation_height;
-          const std::int64_t at_x = left + s % kernel_width * c.dilation_width;
-          const bool inside = at_z >= 0 && at_z < c.depth && at_y >= 0 &&
-                              at_y < c.height && at_x >= 0 && at_x < c.width;
-          table[s * step + i] =
-              inside ? x + at_z * c.x_depth + at_y * c.x_row + at_x * c.x_column
-                     : kZeros;
-        }
-      }
+      if (count > 0) FillPointers(c, x, row, rows, kernel_width, step, table);
       std::int64_t segment = 0;
       std::int64_t offset = 0;
       do {  // once where k is 0
