@@ -50,7 +50,8 @@ struct BFloat16 {
                            " of dtype " + std::to_string(dtype));
 }
 
-// Calls `act` with the Elements of a dtype.
+// Calls `act` with the Elements of a dtype, but for halves: operators copy those
+// (float_copy.h).
 template <typename Act>
 void WithElements(const char* name, std::int32_t dtype, Act act) {
   switch (dtype) {
@@ -58,10 +59,6 @@ void WithElements(const char* name, std::int32_t dtype, Act act) {
       return act(Plain<float, float>{});
     case RTORCH_FLOAT64:
       return act(Plain<double, double>{});
-    case RTORCH_BFLOAT16:
-      return act(BFloat16{});
-    case RTORCH_FLOAT16:
-      return act(Plain<_Float16, float>{});
     case RTORCH_INT64:
       return act(Plain<std::int64_t, std::int64_t>{});
     case RTORCH_INT32:

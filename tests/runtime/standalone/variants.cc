@@ -34,10 +34,14 @@ void KernelsTest::SetUp() {
   }
 }
 
-std::string NameOf(const ::testing::TestParamInfo<const Kernels*>& info) {
-  std::string name = info.param->isa;
+std::string TestNameOf(const char* isa) {
+  std::string name = isa;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
+}
+
+std::string NameOf(const ::testing::TestParamInfo<const Kernels*>& info) {
+  return TestNameOf(info.param->isa);
 }
 
 double SumBound(double count, double sizes) {

@@ -20,7 +20,8 @@ class KernelsTest : public ::testing::TestWithParam<const Kernels*> {
   const Kernels& kernels() const { return *GetParam(); }
 };
 
-// The instruction set, as GoogleTest names tests.
+// An instruction set, as GoogleTest names tests.
+std::string TestNameOf(const char* isa);
 std::string NameOf(const ::testing::TestParamInfo<const Kernels*>& info);
 
 // The distance that fp32 sums may have from exact ones: of `count` products whose sizes
