@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from torch_aot import codegen, fusion, provenance, upstream
 from torch_aot.fused_operators import ACTIVATIONS
+from torch_aot.runtimes import STANDALONE
 
 
 class _Stop(Exception):
@@ -55,7 +56,7 @@ def lowered(forward, *inputs, dynamic_shapes=None):
             program.module(check_guards=False),
             inputs,
             {},
-            options=codegen._options("m", 0),
+            options=codegen._options("m", 0, STANDALONE),
         )
     names = [str(target.overloadpacket) for target in found]
     return [name for name in names if name.partition(".")[2] not in VIEWS]
