@@ -208,10 +208,12 @@ self.b = nn.Parameter(torch.randn(24, 20))"""
             "return torch.cond(x.sum() > 0, lambda x: self.a(x), lambda x: x * 2, (x,))",
         ),
         ("self.a = nn.Linear(16, 16).double()", "return self.a(x.double())"),
+        # Nothing.
+        ("self.a = nn.Linear(16, 0)", "return self.a(x)"),
     ],
 )
 def test_what_stays(generate, init, forward):
-    assert {*generate(init, forward, (5, 16)).values()} == {None}
+    assert {*generate(init, forward, (5, 16)).values()} <= {None}
 
 
 def test_one_layout_serves_many_calls(generate):

@@ -21,16 +21,17 @@ from torch.fx import Node
 
 from torch_aot.upstream import Patch, look_up
 
-_LIBRARY = torch.library.Library("rtorch", "DEF")
 _EPILOGUE = (
     "Tensor? factors, Tensor? bias, Tensor? residual, "
     "int activation, float lowest, float highest"
 )
-_LIBRARY.define(f"matmul(Tensor a, Tensor b, {_EPILOGUE}, int packing) -> Tensor")
-_LIBRARY.define(
-    f"convolution(Tensor input, Tensor weight, {_EPILOGUE}, SymInt[] stride, "
-    "SymInt[] padding, SymInt[] dilation, SymInt groups, SymInt[] kernel, "
-    "int packing) -> Tensor"
+torch.library.define(
+    "rtorch::matmul", f"(Tensor a, Tensor b, {_EPILOGUE}, int packing) -> Tensor"
+)
+torch.library.define(
+    "rtorch::convolution",
+    f"(Tensor input, Tensor weight, {_EPILOGUE}, SymInt[] stride, SymInt[] padding, "
+    "SymInt[] dilation, SymInt groups, SymInt[] kernel, int packing) -> Tensor",
 )
 
 MATMUL = torch.ops.rtorch.matmul.default

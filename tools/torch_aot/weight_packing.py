@@ -70,7 +70,7 @@ def pack(module: GraphModule) -> None:
     for tensor, nodes in constants(module):
         calls = [call for node in nodes for call in _calls(node)]
         wanted = {packing for _, _, packing in calls}
-        if len(wanted) != 1 or None in wanted:
+        if len(wanted) != 1 or None in wanted or tensor.numel() == 0:
             continue
         (packing,) = wanted
         new = packed(tensor, packing)
