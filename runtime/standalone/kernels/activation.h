@@ -88,21 +88,12 @@ RTORCH_INLINE Vec Sigmoid(Vec x) {
   return Broadcast(1.0f) / (Broadcast(1.0f) + Exp(-x));
 }
 
-struct Identity {
-  static constexpr bool kIsShort = true;
-  RTORCH_INLINE Vec operator()(Vec v) const { return v; }
-};
-
-struct Relu {
-  static constexpr bool kIsShort = true;
-  RTORCH_INLINE Vec operator()(Vec v) const { return AtLeast(v, Vec{}); }
-};
-
 // To the nearest of [lowest, highest]; highest where lowest is above it, as in torch.
+// ReLU's lowest is 0.
 struct Clamp {
   static constexpr bool kIsShort = true;
-  float lowest;
-  float highest;
+  float lowest = -__builtin_inff();
+  float highest = __builtin_inff();
   RTORCH_INLINE Vec operator()(Vec v) const {
     return AtMost(AtLeast(v, Broadcast(lowest)), Broadcast(highest));
   }
@@ -163,7 +154,7 @@ struct GeluTanh {
 // wanted, from (batch, row, column) on along the columns.
 //   factors, bias: [columns], or null for 1 and 0. residual: columns adjacent, or null;
 //       it may be the output itself where the kernel says so.
-template <typename Activation = Identity>
+template <typename Activation = Clamp>
 struct Epilogue {
   static constexpr bool kIsShort = Activation::kIsShort;
 

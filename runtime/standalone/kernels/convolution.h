@@ -596,7 +596,8 @@ RTORCH_INLINE void ComputeDepthwise(const DepthwiseTile& tile, const float* filt
       Store(stored + (i * kVectors + j) * kLanes, sums[i][j]);
     }
   }
-  StoreTile<Epilogue>(&epilogue, stored, tile.pixels, kVectors, to);
+  const AnyEpilogue any = Any(epilogue);
+  any.store(any.epilogue, stored, tile.pixels, kVectors, to);
 }
 
 // Fills in a tile's table: zeros where it reaches beyond the image.

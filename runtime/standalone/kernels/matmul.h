@@ -363,9 +363,8 @@ __attribute__((noinline)) void ComputeDots(const float* a, std::int64_t a_row,
 }
 
 // A product by dots of the rows of A and the columns of B.
-template <typename Epilogue>
-void ComputeBlockOfDots(const Product& p, const Block& block, const Matrices& b,
-                        const Epilogue& epilogue) {
+inline void ComputeBlockOfDots(const Product& p, const Block& block, const Matrices& b,
+                               const AnyEpilogue& any) {
   // The most rows of a tile of four columns that fits into the registers.
   constexpr int kMostRows = kLanes == 16 ? 4 : 2;
   const float* a = p.a.matrix.data + block.batch * p.a.stride;
@@ -402,7 +401,7 @@ void ComputeBlockOfDots(const Product& p, const Block& block, const Matrices& b,
                          block.batch,
                          row,
                          column};
-      StoreTile<Epilogue>(&epilogue, dots, static_cast<int>(rows), kVectorsOfPanel, to);
+      any.store(any.epilogue, dots, static_cast<int>(rows), kVectorsOfPanel, to);
       row += rows;
     }
   }
@@ -435,7 +434,7 @@ void Matmul(const Product& product, const Matrices& b, const Epilogue& epilogue)
   const std::int64_t scratch = CopyOfA(p) + chunk * p.k;
   // A part packs the columns that it needs.
   ForEachBlock(p, /*prefers_rows=*/false, [&](int part, const Block& block) {
-    if (is_dots) return ComputeBlockOfDots(p, block, b, epilogue);
+    if (is_dots) return ComputeBlockOfDots(p, block, b, Any(epilogue));
     float* packed = p.scratch + part * scratch;
     float* copy = packed + chunk * p.k;
     const Matrix all = {b.matrix.data + block.batch * b.stride, b.matrix.row,

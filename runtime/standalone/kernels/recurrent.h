@@ -141,7 +141,7 @@ RTORCH_INLINE Vec NewState(const float* input, const float* state, std::int64_t 
   } else if constexpr (kKind == Recurrence::kTanh) {
     return Tanh(sum(0));
   } else {
-    return Relu{}(sum(0));
+    return AtLeast(sum(0), Vec{});
   }
 }
 

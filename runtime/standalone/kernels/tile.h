@@ -169,6 +169,17 @@ RTORCH_INLINE AnyEpilogue Any(const Epilogue& epilogue) {
 
 RTORCH_INLINE const AnyEpilogue& Any(const AnyEpilogue& epilogue) { return epilogue; }
 
+// An epilogue as callers give it to kernels, which are compiled for each type: itself
+// where it is short. It must outlive what is returned.
+template <typename Epilogue>
+RTORCH_INLINE auto Shared(const Epilogue& epilogue) {
+  if constexpr (Epilogue::kIsShort) {
+    return epilogue;
+  } else {
+    return Any(epilogue);
+  }
+}
+
 // Ends a tile. The usual one goes from registers to where it belongs; one that is cut
 // off, or whose epilogue is long, goes through memory.
 template <int kRows, int kVectors, typename Epilogue>

@@ -254,8 +254,17 @@ RTORCH_INLINE void TransformBack(const Convolution& c, std::int64_t image,
     for (int i = 0; i < height; ++i) {
       for (int j = 0; j < width; ++j) {
         const std::int64_t pixel = (top + i) * c.out_width + left + j;
-        Store(c.y + image * c.y_batch + pixel * c.y_pixel + column + at,
-              epilogue(s[i * kReach + j], image, pixel, column + at, lanes), lanes);
+        float* y = c.y + image * c.y_batch + pixel * c.y_pixel + column + at;
+        const Vec sum = s[i * kReach + j];
+        if constexpr (Epilogue::kIsShort) {
+          Store(y, epilogue(sum, image, pixel, column + at, lanes), lanes);
+        } else {
+          float stored[kLanes];
+          Store(stored, sum);
+          const AnyEpilogue any = Any(epilogue);
+          any.store(any.epilogue, stored, 1, 1,
+                    {y, 0, lanes, true, true, image, pixel, column + at});
+        }
       }
     }
   }
@@ -272,7 +281,7 @@ void ConvolveWinograd(const Convolution& c, const Epilogue& epilogue) {
   const std::int64_t most = WinogradTilesOf<Method>(c);
   const std::int64_t row = WinogradRowOf(c);
   const std::int64_t size = PackedSize(c.channels, c.out_channels);
-  const standalone::Epilogue<Identity> plain;
+  const standalone::Epilogue<> plain;
   const AnyEpilogue any = Any(plain);
   const bool by_rows = c.batch * p.m * p.k >= kPlaces * size;
   ForEachBlock(p, by_rows, [&](int part, const Block& block) {

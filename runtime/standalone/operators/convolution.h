@@ -185,10 +185,10 @@ inline void ConvolveFloats(const Operand& input, const Filters& filters,
     }
     if (PackedBy(filters, &c, workspace) == Packing::kWinograd) {
       c.scratch = TakeFloats(workspace, ScratchOfWinograd<WinogradTwo>(c));
-      ConvolveWinograd<WinogradTwo>(c, epilogue);
+      ConvolveWinograd<WinogradTwo>(c, Shared(epilogue));
     } else {
       c.scratch = TakeFloats(workspace, ScratchOf(c));
-      Convolve(c, epilogue);
+      Convolve(c, Shared(epilogue));
     }
   });
   if (!is_direct) CopyImage(y, result);

@@ -65,7 +65,7 @@ struct AnyProduct {
 
 // The same as an epilogue of kernels/matmul.h's.
 struct AddScaled {
-  static constexpr bool kIsShort = true;
+  static constexpr bool kIsShort = false;
 
   const float* added;  // null: none
   std::int64_t row_stride;
@@ -119,10 +119,10 @@ void MultiplyFloats(const AnyProduct& p, const float* panels, const Epilogue& ep
   }
   if (packed != nullptr) {
     product.scratch = TakeFloats(workspace, ScratchOfPacked(product));
-    return MatmulPacked(product, packed, 0, epilogue);
+    return MatmulPacked(product, packed, 0, Shared(epilogue));
   }
   product.scratch = TakeFloats(workspace, ScratchOf(product));
-  Matmul(product, {b, p.b.batch_stride}, epilogue);
+  Matmul(product, {b, p.b.batch_stride}, Shared(epilogue));
 }
 
 template <typename Elements>

@@ -215,7 +215,7 @@ inline void ConvolveTransposed(const Operand& input, const Operand& weight,
         c.y_depth = steps.stride[0] * y.depth_stride;
       }
       c.scratch = TakeFloats(workspace, ScratchOf(c));
-      Convolve(c, epilogue);
+      Convolve(c, Shared(epilogue));
     }
   });
   if (!is_direct) CopyImage(y, result);

@@ -21,9 +21,9 @@ template <typename Act>
 void WithActivation(Activate activation, float lowest, float highest, const Act& act) {
   switch (activation) {
     case Activate::kNone:
-      return act(sa::Identity{});
+      return act(sa::Clamp{});
     case Activate::kRelu:
-      return act(sa::Relu{});
+      return act(sa::Clamp{0});
     case Activate::kClamp:
       return act(sa::Clamp{lowest, highest});
     case Activate::kHardsigmoid:
@@ -60,16 +60,16 @@ struct Chosen {
 template <typename Act>
 void WithEpilogue(const EpilogueCall& call, const Act& act) {
   const auto with = [&](auto activation) {
-    act(sa::Epilogue<decltype(activation)>{call.factors, call.bias, call.residual,
-                                           call.residual_batch, call.residual_row,
-                                           call.scale, activation});
+    const sa::Epilogue<decltype(activation)> epilogue = {
+        call.factors,      call.bias,  call.residual, call.residual_batch,
+        call.residual_row, call.scale, activation};
+    act(sa::Shared(epilogue));
   };
-  constexpr float kInfinity = __builtin_inff();
   switch (call.activation) {
     case Activate::kNone:
-      return with(sa::Clamp{-kInfinity, kInfinity});
+      return with(sa::Clamp{});
     case Activate::kRelu:
-      return with(sa::Clamp{0, kInfinity});
+      return with(sa::Clamp{0});
     case Activate::kClamp:
       return with(sa::Clamp{call.lowest, call.highest});
     default:
