@@ -5,6 +5,7 @@
 #ifndef RULES_TORCH_STANDALONE_AOTI_RUNTIME_H_
 #define RULES_TORCH_STANDALONE_AOTI_RUNTIME_H_
 
+#include "runtime/standalone/complex_shims.h"
 #include "runtime/standalone/recurrent_shims.h"
 #include "runtime/standalone/shims.h"
 // Behind the shims.

@@ -72,6 +72,19 @@ To Convert(From value) {
   }
 }
 
+// The real parts of a complex tensor, or the imaginary ones: `part` is 0 or 1. A view
+// that holds no memory.
+[[maybe_unused]] inline Tensor PartsOfComplex(const Tensor& tensor, int part) {
+  Tensor view = tensor;
+  view.dtype = tensor.dtype == kComplex64 ? RTORCH_FLOAT32 : RTORCH_FLOAT64;
+  view.data = static_cast<char*>(tensor.data) +
+              part * static_cast<std::int64_t>(ElementSize(view.dtype));
+  for (int i = 0; i < view.rank; ++i) view.strides[i] *= 2;
+  return view;
+}
+
+[[maybe_unused]] inline void Zero(Tensor* tensor);
+
 // As torch's copy_: `from` is broadcast to the sizes of `to` and converted to its
 // dtype. The two do not overlap, or are the same.
 [[maybe_unused]] inline void Copy(const Tensor& from, Tensor* to) {
@@ -84,11 +97,19 @@ To Convert(From value) {
     }
     strides[lead + i] = from.sizes[i] == 1 ? 0 : from.strides[i];
   }
-  if (from.dtype == to->dtype) {
+  if (from.dtype == to->dtype && from.dtype != kComplex128) {  // it has 8 bytes at most
     internal::CopyElements(from.data, {to->sizes, strides, to->rank}, to->data,
                            to->strides, ElementSize(from.dtype));
     return;
   }
+  if (IsComplex(to->dtype)) {
+    Tensor real = PartsOfComplex(*to, 0);
+    Tensor imaginary = PartsOfComplex(*to, 1);
+    Copy(IsComplex(from.dtype) ? PartsOfComplex(from, 0) : from, &real);
+    if (!IsComplex(from.dtype)) return Zero(&imaginary);
+    return Copy(PartsOfComplex(from, 1), &imaginary);
+  }
+  if (IsComplex(from.dtype)) return Copy(PartsOfComplex(from, 0), to);
   WithType(from.dtype, [&](auto source) {
     WithType(to->dtype, [&](auto target) {
       using From = decltype(source);

@@ -13,6 +13,14 @@ namespace rules_torch::standalone {
 
 inline constexpr int kMaxRank = 16;
 
+// Dtypes that no input or output has; the values are those of c10::ScalarType.
+inline constexpr std::int32_t kComplex64 = 9;
+inline constexpr std::int32_t kComplex128 = 10;
+
+inline constexpr bool IsComplex(std::int32_t dtype) {
+  return dtype == kComplex64 || dtype == kComplex128;
+}
+
 // A tensor that an operator reads or writes.
 struct Operand {
   void* data;

@@ -136,4 +136,19 @@ RTORCH_OPERATOR(recurrent_layer)
 (const rules_torch::standalone::RecurrentOperands& operands,
  rules_torch::standalone::Workspace* workspace);
 
+// The Fourier transform of the lines along `dim`, times `scale`; backwards, its
+// conjugate, without the division by the length. Of complex numbers, or, forwards, of
+// real ones, of which the first numbers are made, as many as `out` has; or, backwards,
+// of the first half of complex ones whose result is real. In place where both are
+// complex.
+RTORCH_OPERATOR(fourier)
+(const rules_torch::standalone::Operand& in,
+ const rules_torch::standalone::Operand& out, std::int32_t dim, bool is_forward,
+ double scale, rules_torch::standalone::Workspace* workspace);
+
+// out = |in|, of complex numbers.
+RTORCH_OPERATOR(absolute)
+(const rules_torch::standalone::Operand& in,
+ const rules_torch::standalone::Operand& out);
+
 #endif  // RULES_TORCH_STANDALONE_OPERATORS_H_

@@ -54,6 +54,8 @@ struct Tensor {
 };
 
 [[maybe_unused]] inline std::size_t ElementSize(std::int32_t dtype) {
+  if (dtype == kComplex64) return 8;
+  if (dtype == kComplex128) return 16;
   const std::int64_t size = DTypeSize(dtype);
   if (size == 0) {
     throw std::runtime_error("the standalone runtime has no dtype " +

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch.fx import GraphModule
 
 from aot_common import cpp
@@ -22,7 +23,7 @@ from torch_aot import (
     weight_layouts,
     weight_packing,
 )
-from torch_aot.upstream import Patch
+from torch_aot.upstream import Patch, with_shims
 
 # In C++ before the runtime's header: the variant's own symbol for an operator's name.
 _VARIANT = "RTORCH_VARIANT"
@@ -38,7 +39,7 @@ class Runtime:
         shims: The shims that it has, without "aoti_torch_"; None: all that torch has.
         operators: Of shims that are operators, the header that implements them; they
             are a source of their own, compiled with the kernels' flags.
-        c_shims: Operators of the tool's own, and how the shims are declared.
+        c_shims: Operators without a shim in torch, and how theirs are declared.
         call_operator: The header with which wrappers call the user's operators.
         has_ops: Whether these are there: by the dispatcher, or as C functions.
         passes: What changes a graph before Inductor lowers it, in this order.
@@ -93,6 +94,15 @@ _DTYPES = "bfloat16 bool float16 float32 float64 int16 int32 int64 int8 uint8".s
 _SCALARS = [dtype for dtype in _DTYPES if dtype not in ("bfloat16", "float16")]
 _OPERATORS = "runtime/standalone/operators"
 
+# Of torch's operators without a shim in torch.
+_C_SHIMS = {
+    torch.ops.aten._fft_c2r.default: [
+        "AOTITorchError aoti_torch_cpu__fft_c2r(AtenTensorHandle self, "
+        "const int64_t* dim, int64_t dim_len, int64_t normalization, "
+        "int64_t last_dim_size, AtenTensorHandle* ret0)"
+    ]
+}
+
 LIBTORCH = Runtime("libtorch", "runtime/libtorch/aoti_runtime.h")
 
 STANDALONE = Runtime(
@@ -101,10 +111,14 @@ STANDALONE = Runtime(
     call_operator="runtime/standalone/call_operator.h",
     has_ops=False,
     passes=(fusion.fuse, weight_packing.pack, weight_layouts.lay_out),
-    patches=(fused_operators.lowerings(),),
-    c_shims=recurrent.C_SHIMS,
+    patches=(fused_operators.lowerings(), with_shims(_C_SHIMS)),
+    c_shims=recurrent.C_SHIMS | _C_SHIMS,
     operators={
+        "cpu__fft_c2c": f"{_OPERATORS}/fourier.h",
+        "cpu__fft_c2r": f"{_OPERATORS}/fourier.h",
+        "cpu__fft_r2c": f"{_OPERATORS}/fourier.h",
         "cpu__scaled_dot_product_flash_attention_for_cpu": f"{_OPERATORS}/attention.h",
+        "cpu_abs": f"{_OPERATORS}/complex.h",
         "cpu_addmm_out": f"{_OPERATORS}/matmul.h",
         "cpu_bmm_out": f"{_OPERATORS}/matmul.h",
         "cpu_convolution": f"{_OPERATORS}/convolution.h",
@@ -123,18 +137,28 @@ STANDALONE = Runtime(
             "clone",
             "clone_preserve_strides",
             "copy_",
+            "cpu__fft_c2c",
+            "cpu__fft_c2r",
+            "cpu__fft_r2c",
             "cpu__scaled_dot_product_flash_attention_for_cpu",
+            "cpu_abs",
             "cpu_addmm_out",
             "cpu_bmm_out",
             "cpu_convolution",
             "cpu_mm_out",
+            "cpu_permute",
             "cpu_recurrent_layer",
             "cpu_rtorch_convolution_out",
             "cpu_rtorch_matmul_out",
+            "cpu_slice_Tensor",
+            "cpu_view_as_complex",
+            "cpu_view_as_real",
             "create_tensor_from_blob_v2",
             "delete_tensor_object",
             "device_type_cpu",
             "device_type_cuda",
+            "dtype_complex128",
+            "dtype_complex64",
             "dtype_element_size",
             "empty_strided",
             "get_data_ptr",

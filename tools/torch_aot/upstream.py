@@ -383,6 +383,15 @@ def code_compiler(compile_: Callable[..., Any]) -> Patch:
     )
 
 
+def with_shims(operators: Iterable[Any]) -> Patch:
+    """Calls shims for operators of torch's that have none in torch."""
+    return Patch(
+        "torchgen.aoti.fallback_ops:inductor_fallback_ops",
+        lambda table: table | {str(operator): {} for operator in operators},
+        "aot_inductor.custom_ops_to_c_shims is asked for operators of others alone",
+    )
+
+
 def before_lowering(*changes: Callable[[torch.fx.GraphModule], None]) -> Patch:
     """Changes what Inductor lowers, behind all of its passes.
 
