@@ -10,6 +10,16 @@ from torch.nn import functional as F
 
 from torch_aot import Model
 
+CONVOLUTIONS = nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
+
+
+def _scaled(module: nn.Module) -> nn.Module:
+    """He initialisation of convolutions: PyTorch's own lets deep networks fade to 0."""
+    for each in module.modules():
+        if isinstance(each, CONVOLUTIONS):
+            nn.init.kaiming_normal_(each.weight, nonlinearity="relu")
+    return module
+
 
 class Layer(nn.Module):
     """A layer of a Transformer encoder, normalised after each half."""
@@ -97,7 +107,7 @@ class Pitch(nn.Module):
 
 def pitch() -> Model:
     torch.manual_seed(0)
-    return Model(Pitch(), inputs={"frame": torch.randn(1, 1, 1024)})
+    return Model(_scaled(Pitch()), inputs={"frame": torch.randn(1, 1, 1024)})
 
 
 class Bottleneck(nn.Module):
@@ -170,7 +180,7 @@ class MobileNet(nn.Module):
 
 def mobilenet() -> Model:
     torch.manual_seed(0)
-    return Model(MobileNet(), inputs={"image": torch.randn(1, 3, 224, 224)})
+    return Model(_scaled(MobileNet()), inputs={"image": torch.randn(1, 3, 224, 224)})
 
 
 class Twice(nn.Sequential):
@@ -215,7 +225,7 @@ class UNet(nn.Module):
 
 def unet() -> Model:
     torch.manual_seed(0)
-    return Model(UNet(), inputs={"image": torch.randn(1, 3, 128, 128)})
+    return Model(_scaled(UNet()), inputs={"image": torch.randn(1, 3, 128, 128)})
 
 
 class Speaker(nn.Module):
