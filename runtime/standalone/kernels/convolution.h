@@ -389,39 +389,43 @@ inline void CopyPadded(const Convolution& c, float* copy) {
 }
 
 // The pointers for `rows` pixels of y from `first` on: that of pixel i and segment s is
-// pointers[s * step + i]. A filter's row is `kernel_width` segments. No divisions in
-// loops: they took longer than the products of few channels.
+// pointers[s * step + i]. A filter's row is `kernel_width` segments. There is no
+// division, and no branch for each pointer: they took longer than the products of few
+// channels.
 inline void FillPointers(const Convolution& c, const float* x, std::int64_t first,
                          std::int64_t rows, std::int64_t kernel_width,
                          std::int64_t step, const float** pointers) {
-  std::int64_t out_x = first % c.out_width;
-  std::int64_t out_y = first / c.out_width % c.out_height;
-  std::int64_t out_z = first / c.out_width / c.out_height;
-  for (std::int64_t i = 0; i < rows; ++i) {
-    const float** to = pointers + i;
-    const std::int64_t left = out_x * c.stride_width - c.padding_width;
-    for (std::int64_t z = 0; z < c.kernel_depth; ++z) {
-      const std::int64_t at_z =
-          out_z * c.stride_depth - c.padding_depth + z * c.dilation_depth;
-      for (std::int64_t y = 0; y < c.kernel_height; ++y) {
-        const std::int64_t at_y =
-            out_y * c.stride_height - c.padding_height + y * c.dilation_height;
-        const bool is_row = at_z >= 0 && at_z < c.depth && at_y >= 0 && at_y < c.height;
-        const float* line = is_row ? x + at_z * c.x_depth + at_y * c.x_row : nullptr;
-        std::int64_t at_x = left;
-        for (std::int64_t s = 0; s < kernel_width; ++s) {
-          const bool inside = is_row && at_x >= 0 && at_x < c.width;
-          *to = inside ? line + at_x * c.x_column : kZeros;
-          to += step;
-          at_x += c.dilation_width;
+  const std::int64_t first_x = first % c.out_width;
+  const std::int64_t first_line = first / c.out_width;
+  const std::int64_t first_y = first_line % c.out_height;
+  const std::int64_t first_z = first_line / c.out_height;
+  const std::int64_t x_step = c.stride_width * c.x_column;
+  for (std::int64_t z = 0; z < c.kernel_depth; ++z) {
+    for (std::int64_t y = 0; y < c.kernel_height; ++y) {
+      for (std::int64_t s = 0; s < kernel_width; ++s, pointers += step) {
+        std::int64_t out_x = first_x, out_y = first_y, out_z = first_z;
+        for (std::int64_t i = 0; i < rows;) {
+          const std::int64_t end = Least(rows, i + c.out_width - out_x);
+          const std::int64_t at_z =
+              out_z * c.stride_depth - c.padding_depth + z * c.dilation_depth;
+          const std::int64_t at_y =
+              out_y * c.stride_height - c.padding_height + y * c.dilation_height;
+          std::int64_t at_x =
+              out_x * c.stride_width - c.padding_width + s * c.dilation_width;
+          std::int64_t place = at_z * c.x_depth + at_y * c.x_row + at_x * c.x_column;
+          const bool is_row =
+              at_z >= 0 && at_z < c.depth && at_y >= 0 && at_y < c.height;
+          const std::int64_t width = is_row ? c.width : 0;
+          for (; i < end; ++i, at_x += c.stride_width, place += x_step) {
+            const bool is_inside = at_x >= 0 && at_x < width;
+            pointers[i] = (is_inside ? x : kZeros) + (is_inside ? place : 0);
+          }
+          out_x = 0;
+          if (++out_y == c.out_height) {
+            out_y = 0;
+            ++out_z;
+          }
         }
-      }
-    }
-    if (++out_x == c.out_width) {
-      out_x = 0;
-      if (++out_y == c.out_height) {
-        out_y = 0;
-        ++out_z;
       }
     }
   }

@@ -269,8 +269,6 @@ void ForEachBlock(const Product& p, bool prefers_rows, const Act& act) {
 
 // Four vectors' sums, each in the order of Sum().
 RTORCH_INLINE void StoreSums(const Vec (&v)[4], float* to) {
-  typedef float Four __attribute__((vector_size(16)));
-  typedef float UnalignedFour __attribute__((vector_size(16), aligned(4), may_alias));
   Four quarters[4];
   RTORCH_UNROLL
   for (int i = 0; i < 4; ++i) {

@@ -35,8 +35,6 @@ struct Matrix {
 // to[0..3][j] = from[j][0..3] for 4 rows of 4 floats.
 RTORCH_INLINE void Transpose4x4(const float* from, std::int64_t from_step, float* to,
                                 std::int64_t to_step) {
-  typedef float Four __attribute__((vector_size(16)));
-  typedef float UnalignedFour __attribute__((vector_size(16), aligned(4), may_alias));
   const auto at = [&](std::int64_t i) -> Four {
     return *reinterpret_cast<const UnalignedFour*>(from + i * from_step);
   };

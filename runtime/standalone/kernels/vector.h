@@ -71,24 +71,62 @@ RTORCH_INLINE Vec Broadcast(float x) { return x - Vec{}; }
 
 RTORCH_INLINE IntVec Broadcast(std::int32_t x) { return x + IntVec{}; }
 
-// The first `lanes` (0 to kLanes) from memory, and zeros.
+typedef float Four __attribute__((vector_size(16)));
+typedef float UnalignedFour __attribute__((vector_size(16), aligned(4), may_alias));
+
+// As Load and Store of `lanes` below, of four; lanes may be any number.
+RTORCH_INLINE Four LoadFour(const float* from, int lanes) {
+  if (lanes >= 4) return *reinterpret_cast<const UnalignedFour*>(from);
+  Four four{};
+  if (lanes > 0) four[0] = from[0];
+  if (lanes > 1) four[1] = from[1];
+  if (lanes > 2) four[2] = from[2];
+  return four;
+}
+
+RTORCH_INLINE void StoreFour(float* to, Four four, int lanes) {
+  if (lanes >= 4) {
+    *reinterpret_cast<UnalignedFour*>(to) = four;
+    return;
+  }
+  if (lanes > 0) to[0] = four[0];
+  if (lanes > 1) to[1] = four[1];
+  if (lanes > 2) to[2] = four[2];
+}
+
+// The first `lanes` (0 to kLanes) from memory, and zeros. Not by way of an array: a
+// vector that was stored in parts is long in coming back.
 RTORCH_INLINE Vec Load(const float* from, int lanes) {
   if (lanes == kLanes) return Load(from);
-  float all[kLanes] = {};
-  int i = 0;
-  for (; i + 4 <= lanes; i += 4) __builtin_memcpy(all + i, from + i, 16);
-  for (; i < lanes; ++i) all[i] = from[i];
-  return Load(all);
+  const Four first = LoadFour(from, lanes);
+#if defined(__AVX512F__) || defined(__AVX2__)
+  const auto low = __builtin_shufflevector(first, LoadFour(from + 4, lanes - 4), 0, 1,
+                                           2, 3, 4, 5, 6, 7);
+#if defined(__AVX512F__)
+  const auto high =
+      __builtin_shufflevector(LoadFour(from + 8, lanes - 8),
+                              LoadFour(from + 12, lanes - 12), 0, 1, 2, 3, 4, 5, 6, 7);
+  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+                                 13, 14, 15);
+#else
+  return low;
+#endif
+#else
+  return first;
+#endif
 }
 
 // The first `lanes` (0 to kLanes) to memory.
 RTORCH_INLINE void Store(float* to, Vec v, int lanes) {
   if (lanes == kLanes) return Store(to, v);
-  float all[kLanes];
-  Store(all, v);
-  int i = 0;
-  for (; i + 4 <= lanes; i += 4) __builtin_memcpy(to + i, all + i, 16);
-  for (; i < lanes; ++i) to[i] = all[i];
+  StoreFour(to, __builtin_shufflevector(v, v, 0, 1, 2, 3), lanes);
+#if defined(__AVX512F__) || defined(__AVX2__)
+  StoreFour(to + 4, __builtin_shufflevector(v, v, 4, 5, 6, 7), lanes - 4);
+#endif
+#if defined(__AVX512F__)
+  StoreFour(to + 8, __builtin_shufflevector(v, v, 8, 9, 10, 11), lanes - 8);
+  StoreFour(to + 12, __builtin_shufflevector(v, v, 12, 13, 14, 15), lanes - 12);
+#endif
 }
 
 // NaN where v is NaN, whatever the limit is.
