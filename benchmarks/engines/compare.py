@@ -3,14 +3,16 @@
     compare.py --peers VENV/bin/python [--models bert_1 ...] [--threads 1 2] [--rounds 9]
 
 Each engine is a process of its own, and they take turns, round by round. Prints, for each
-model and number of threads, medians, the ratio of the best peer to ours, and how far each
-engine's results are from eager's; at the end the geometric mean of the ratios. The
-peers' Python has what peers.txt lists; an engine that fails is a line with its reason.
+model and number of threads, medians, the ratio of the best peer to each runtime of ours,
+and how far each engine's results are from eager's; at the end the geometric means of the
+ratios. The peers' Python has what peers.txt lists; an engine that fails is a line with its
+reason.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -24,16 +26,36 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 WORKER = os.path.join(HERE, "worker.py")
-ZOO = os.path.join(HERE, "zoo.py")
 SECONDS = 0.3  # of a round, about
 
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Where a model comes from."""
+
+    name: str
+    path: str
+    entry: str
+    batch: int | None = None  # of the example inputs, how many; None: as they are
+    weights: str | None = None  # None: random ones
+
+
 MODELS = {
-    "mlp": os.path.join(ROOT, "models/tiny.py:mlp"),
-    "encoder": os.path.join(ROOT, "models/encoder.py:encoder"),
-    "resnet18": os.path.join(ROOT, "models/resnet.py:resnet18"),
-    "resnet50": os.path.join(ROOT, "models/resnet.py:resnet50"),
-    **{
-        name: f"{ZOO}:{name}"
+    model.name: model
+    for model in [
+        Model("mlp", "models/tiny.py", "mlp"),
+        Model("encoder", "models/encoder.py", "encoder"),
+        Model("resnet18", "models/resnet.py", "resnet18", batch=1),
+        Model("resnet50", "models/resnet.py", "resnet50", batch=1),
+        Model(
+            "efficientnet_lite0",
+            "models/efficientnet_lite0.py",
+            "efficientnet_lite0",
+            batch=1,
+        ),
+    ]
+    + [
+        Model(name, "benchmarks/engines/zoo.py", name)
         for name in (
             "mobilenet",
             "unet",
@@ -42,26 +64,38 @@ MODELS = {
             "lstm",
             "pitch",
             "gpt2_step",
+            "spectral",
         )
-    },
+    ]
 }
 PEERS = ("eager", "aotinductor", "onnxruntime", "openvino")
+OURS = ("libtorch", "standalone")
+ISAS = ("avx2", "avx512f", "avx512_bf16", "amx_tile")
 
 
 class Engine:
     """A worker's process."""
 
     def __init__(
-        self, name: str, python: str, threads: int, folder: str, what: str
+        self, name: str, python: str, threads: int, folder: str, model: Model
     ) -> None:
         """Starts it, and finds out how many calls a round has."""
-        path = [os.path.join(ROOT, "tools"), *map(os.path.abspath, sys.path)]
-        if name in PEERS:
-            path = path[:1]  # the peers' Python has its own packages
+        path = [os.path.join(ROOT, "tools")]
+        if name in OURS:  # the peers' Python has its own packages
+            path += map(os.path.abspath, sys.path)
         self.name = name
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close
         self._process = subprocess.Popen(
-            [python, WORKER, name, str(threads), folder, what],
+            [
+                python,
+                WORKER,
+                name,
+                str(threads),
+                folder,
+                json.dumps(
+                    dataclasses.asdict(model) | {"path": os.path.join(ROOT, model.path)}
+                ),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -75,10 +109,12 @@ class Engine:
         self.times: list[float] = []
         self.calls = 1
         self.error = math.nan
+        self.version = ""
         self.failure = ""
         said = self._read()
         if said is not None:
-            self.error = float(said.split()[1])
+            error, _, self.version = said.removeprefix("ready ").strip().partition(" ")
+            self.error = float(error)
             took = min(self._run(3) or [SECONDS])
             self.calls = max(1, min(2000, int(SECONDS / took)))
 
@@ -111,33 +147,39 @@ class Engine:
         self._errors.close()
 
 
-def compare(model: str, threads: int, rounds: int, peers: str) -> float | None:
-    """Prints a model's table. Returns the ratio of the best peer to ours, if any."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = MODELS[model]
-        engines = [Engine(name, peers, threads, folder, place) for name in PEERS]
-        ours = Engine("compiled", sys.executable, threads, folder, f"{model}_py")
-        engines.append(ours)
-        for _ in range(rounds):
-            for engine in engines:
-                engine.round()
-        print(f"\n{model}, {threads} thread{'s' * (threads > 1)}")
-        medians = {}
+def compare(
+    model: Model, threads: int, rounds: int, peers: str, folder: str
+) -> dict[str, float]:
+    """Prints a model's table. Returns the ratios of the best peer to ours, by runtime."""
+    pythons = dict.fromkeys(PEERS, peers) | dict.fromkeys(OURS, sys.executable)
+    engines = [
+        Engine(name, python, threads, folder, model) for name, python in pythons.items()
+    ]
+    for _ in range(rounds):
         for engine in engines:
-            name = "rules_torch" if engine is ours else engine.name
-            if engine.times:
-                median = medians[engine] = statistics.median(engine.times)
-                print(f"  {name:12} {median * 1e3:10.3f} ms   error {engine.error:.1e}")
-            else:
-                print(f"  {name:12} not measured: {engine.failure}")
-            engine.close()
-    own = medians.pop(ours, None)
-    if own is None or not medians:
-        return None
-    best = min(medians, key=medians.__getitem__)
-    ratio = medians[best] / own
-    print(f"  {'best peer':12} {ratio:10.2f} x ours ({best.name})", flush=True)
-    return ratio
+            engine.round()
+    print(f"\n{model.name}, {threads} thread{'s' * (threads > 1)}")
+    medians = {}
+    for engine in engines:
+        if engine.times:
+            medians[engine.name] = statistics.median(engine.times)
+    best = min(filter(PEERS.__contains__, medians), key=medians.get, default="")
+    ratios = {}
+    for engine in engines:
+        engine.close()
+        if engine.name not in medians:
+            print(f"  {engine.name:12} not measured: {engine.failure}")
+            continue
+        median = medians[engine.name]
+        line = f"  {engine.name:12} {median * 1e3:10.4f} ms   error {engine.error:.1e}"
+        if engine.name in OURS and best:
+            ratio = ratios[engine.name] = medians[best] / median
+            line += f"   {ratio:.2f} x as fast as {best}"
+        elif engine.version:
+            line += f"   {engine.version}"
+        print(line)
+    sys.stdout.flush()
+    return ratios
 
 
 def main() -> None:
@@ -149,26 +191,41 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", choices=MODELS, default=[*MODELS])
     parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="MODEL=FILE",
+        help="what a model was compiled with",
+    )
     args = parser.parse_args()
+    weights = dict(each.split("=", 1) for each in args.weights)
     with open("/proc/cpuinfo") as file:
-        cpu = next((line for line in file if line.startswith("model name")), "")
-    load = os.getloadavg()[0]
+        lines = [line.partition(":")[::2] for line in file]
+    cpu = {key.strip(): value.split() for key, value in reversed(lines)}
+    flags = [flag for flag in ISAS if flag in cpu.get("flags", [])]
     print(
-        f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} CPUs,"
-        f"{cpu.partition(':')[2].rstrip()}, load {load:.1f}, {args.rounds} rounds"
+        f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} CPUs, "
+        f"{' '.join(cpu.get('model name', ['?']))} ({', '.join(flags)}), "
+        f"load {os.getloadavg()[0]:.1f}, {args.rounds} rounds"
     )
     ratios = {}
-    for model in args.models:
-        for threads in args.threads:
-            ratio = compare(model, threads, args.rounds, args.peers)
-            if ratio is not None:
-                ratios[model, threads] = ratio
-    if ratios:
-        mean = math.exp(statistics.fmean(map(math.log, ratios.values())))
-        model, threads = min(ratios, key=ratios.__getitem__)
+    for name in args.models:
+        model = MODELS[name]
+        if name in weights:
+            model = dataclasses.replace(model, weights=os.path.abspath(weights[name]))
+        with tempfile.TemporaryDirectory() as folder:
+            for threads in args.threads:
+                measured = compare(model, threads, args.rounds, args.peers, folder)
+                for runtime, ratio in measured.items():
+                    ratios.setdefault(runtime, {})[name, threads] = ratio
+    print()
+    for runtime, each in ratios.items():
+        mean = statistics.geometric_mean(each.values())
+        name, threads = min(each, key=each.get)
         print(
-            f"\ngeometric mean of {len(ratios)}: {mean:.2f} x the best peer; least: "
-            f"{ratios[model, threads]:.2f} x ({model}, {threads} threads)"
+            f"{runtime}: geometric mean of {len(each)}: {mean:.2f} x as fast as the best "
+            f"peer; least: {each[name, threads]:.2f} x ({name}, {threads} threads)"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -245,6 +246,37 @@ class Speaker(nn.Module):
 def lstm() -> Model:
     torch.manual_seed(0)
     return Model(Speaker(), inputs={"frames": torch.randn(1, 160, 40)})
+
+
+class Spectral(nn.Module):
+    """A keyword spotter: the log spectrogram of a second of audio, then convolutions."""
+
+    WINDOW, HOP, WORDS = 512, 160, 35
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(self.WINDOW))
+        widths = (1, 32, 64, 128)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False)
+            for i, o in itertools.pairwise(widths)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(o) for o in widths[1:])
+        self.classify = nn.Linear(widths[-1], self.WORDS)
+
+    def forward(self, audio):
+        parts = torch.stft(
+            audio, self.WINDOW, self.HOP, window=self.window, return_complex=True
+        )
+        x = torch.log(parts.real.square() + parts.imag.square() + 1e-6)[:, None]
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = F.relu(norm(conv(x)))
+        return self.classify(x.mean((2, 3)))
+
+
+def spectral() -> Model:
+    torch.manual_seed(0)
+    return Model(_scaled(Spectral()), inputs={"audio": torch.randn(1, 16000)})
 
 
 class Step(nn.Module):
