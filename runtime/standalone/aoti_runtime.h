@@ -8,6 +8,7 @@
 #include "runtime/standalone/complex_shims.h"
 #include "runtime/standalone/recurrent_shims.h"
 #include "runtime/standalone/shims.h"
+#include "runtime/standalone/sort_shims.h"
 // Behind the shims.
 #include <torch/csrc/inductor/aoti_runtime/utils.h>
 

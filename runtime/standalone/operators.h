@@ -151,4 +151,12 @@ RTORCH_OPERATOR(absolute)
 (const rules_torch::standalone::Operand& in,
  const rules_torch::standalone::Operand& out);
 
+// Sorts the lines along `dim` stably, NaN above all numbers: `values` gets the first
+// elements, as many as it has, and `indices`, int64, where they were.
+RTORCH_OPERATOR(sort)
+(const rules_torch::standalone::Operand& in, std::int32_t dim, bool descending,
+ const rules_torch::standalone::Operand& values,
+ const rules_torch::standalone::Operand& indices,
+ rules_torch::standalone::Workspace* workspace);
+
 #endif  // RULES_TORCH_STANDALONE_OPERATORS_H_

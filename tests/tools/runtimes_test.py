@@ -7,17 +7,17 @@ from torch_aot import runtimes
 
 SHIMS = sorted(pathlib.Path("runtime/standalone").glob("*shims.h"))
 
-SORTED = """
+PRODUCTS = """
     import torch
     from torch_aot import Model
 
-    class Sorted(torch.nn.Module):
+    class Products(torch.nn.Module):
         def forward(self, x):
             y = x @ x
-            return torch.sort(y, dim=1).values
+            return torch.cumprod(y, dim=1)
 
     def entry():
-        return Model(Sorted(), inputs=(torch.randn(3, 3),))
+        return Model(Products(), inputs=(torch.randn(3, 3),))
 """
 
 EXPORT = (
@@ -67,22 +67,22 @@ def test_operators_are_included_once():
 
 
 def test_an_operator_that_the_runtime_lacks_is_an_error_at_its_line(write, tool):
-    write("model.py", SORTED)
+    write("model.py", PRODUCTS)
     assert tool(*EXPORT.split()).status == 0
     result = tool(*CODEGEN.split(), "--runtime=standalone")
     assert result.status == 1
     assert (
-        "model.py:7: error: the standalone runtime has no operator aten.sort"
+        "model.py:7: error: the standalone runtime has no operator aten.cumprod"
         in result.output
     )
-    assert "7 | return torch.sort(y, dim=1).values" in result.output
+    assert "7 | return torch.cumprod(y, dim=1)" in result.output
     assert 'runtime = "libtorch"' in result.output
     assert result.files == ["m.json", "m.pt2"]
     assert tool(*CODEGEN.split()).status == 0
 
 
 def test_a_model_that_it_has_all_operators_of(write, tool, tmp_path):
-    write("model.py", SORTED.replace("torch.sort(y, dim=1).values", "torch.relu(y)"))
+    write("model.py", PRODUCTS.replace("torch.cumprod(y, dim=1)", "torch.relu(y)"))
     assert tool(*EXPORT.split()).status == 0
     result = tool(*CODEGEN.split(), "--runtime=standalone")
     assert (result.status, result.output) == (0, "")

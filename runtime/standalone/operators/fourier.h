@@ -12,6 +12,7 @@
 #include "runtime/standalone/operand.h"
 #include "runtime/standalone/operators.h"
 #include "runtime/standalone/operators/elements.h"
+#include "runtime/standalone/operators/lines.h"
 
 namespace rules_torch::standalone {
 namespace {
@@ -29,24 +30,6 @@ struct Fourier {
 
   // The length of the lines: of real numbers.
   std::int64_t length() const { return (IsComplex(out.dtype) ? in : out).sizes[dim]; }
-
-  // How many lines there are.
-  std::int64_t lines() const {
-    std::int64_t count = 1;
-    for (int i = 0; i < in.rank; ++i) count *= i == dim ? 1 : in.sizes[i];
-    return count;
-  }
-
-  // Where a line begins.
-  std::int64_t begin(const Operand& of, std::int64_t line) const {
-    std::int64_t at = 0;
-    for (int i = of.rank - 1; i >= 0; --i) {
-      if (i == dim) continue;
-      at += line % of.sizes[i] * of.strides[i];
-      line /= of.sizes[i];
-    }
-    return at;
-  }
 };
 
 // Numbers of the type Real, transformed as T, a vector V of them at a time.
@@ -100,7 +83,7 @@ struct FourierLines {
     for (int lane = 0; lane < count; ++lane) {
       const std::int64_t width = IsComplex(call.in.dtype) ? 2 : 1;
       const Real* from = static_cast<const Real*>(call.in.data) +
-                         width * call.begin(call.in, first + lane);
+                         width * BeginOfLine(call.in, call.dim, first + lane);
       for (std::int64_t j = 0; j < n; ++j) {
         Read(from, j, numbers(line.re) + j * kCount + lane,
              numbers(line.im) + j * kCount + lane);
@@ -110,7 +93,7 @@ struct FourierLines {
     for (int lane = 0; lane < count; ++lane) {
       const std::int64_t width = IsComplex(call.out.dtype) ? 2 : 1;
       Real* to = static_cast<Real*>(call.out.data) +
-                 width * call.begin(call.out, first + lane);
+                 width * BeginOfLine(call.out, call.dim, first + lane);
       for (std::int64_t j = 0; j < call.out.sizes[call.dim]; ++j) {
         Write(to, j, numbers(made.re)[j * kCount + lane],
               numbers(made.im)[j * kCount + lane]);
@@ -123,7 +106,7 @@ template <typename Real, typename T, typename V>
 void TransformLines(const Fourier& call, Workspace* workspace) {
   using Lines = FourierLines<Real, T, V>;
   const std::int64_t n = call.length();
-  const std::int64_t lines = call.lines();
+  const std::int64_t lines = LinesOf(call.in, call.dim);
   if (n == 0 || lines == 0) return;
   const FourierPlan<T> plan =
       PlanOf(n, static_cast<T*>(workspace->take(
