@@ -6,6 +6,7 @@
 #define RULES_TORCH_STANDALONE_AOTI_RUNTIME_H_
 
 #include "runtime/standalone/complex_shims.h"
+#include "runtime/standalone/cumulative_shims.h"
 #include "runtime/standalone/recurrent_shims.h"
 #include "runtime/standalone/shims.h"
 #include "runtime/standalone/sort_shims.h"

@@ -159,4 +159,9 @@ RTORCH_OPERATOR(sort)
  const rules_torch::standalone::Operand& indices,
  rules_torch::standalone::Workspace* workspace);
 
+// Cumulative sums along `dim`, or products; in place, or into a tensor of in's dtype.
+RTORCH_OPERATOR(cumulative)
+(const rules_torch::standalone::Operand& in, std::int32_t dim, bool multiplies,
+ const rules_torch::standalone::Operand& out);
+
 #endif  // RULES_TORCH_STANDALONE_OPERATORS_H_

@@ -7,17 +7,17 @@ from torch_aot import runtimes
 
 SHIMS = sorted(pathlib.Path("runtime/standalone").glob("*shims.h"))
 
-PRODUCTS = """
+MEDIANS = """
     import torch
     from torch_aot import Model
 
-    class Products(torch.nn.Module):
+    class Medians(torch.nn.Module):
         def forward(self, x):
             y = x @ x
-            return torch.cumprod(y, dim=1)
+            return torch.median(y)
 
     def entry():
-        return Model(Products(), inputs=(torch.randn(3, 3),))
+        return Model(Medians(), inputs=(torch.randn(3, 3),))
 """
 
 EXPORT = (
@@ -49,11 +49,11 @@ def test_the_standalone_runtime_has_what_its_headers_define():
 def test_what_a_runtime_lacks_is_found_in_code_alone():
     wrapper = """
         // aoti_torch_cpu_sort_out(x);
-        name = "aoti_torch_cpu_topk(";
+        name = "aoti_torch_cpu_polar(";
         aoti_torch_cpu_mm_out(out, a, b);
-        aoti_torch_cpu_cumsum(a, 1, nullptr, &b);
+        aoti_torch_cpu_median(a, 1, nullptr, &b);
     """
-    assert runtimes.STANDALONE.lacking(wrapper) == ["aoti_torch_cpu_cumsum"]
+    assert runtimes.STANDALONE.lacking(wrapper) == ["aoti_torch_cpu_median"]
     assert runtimes.LIBTORCH.lacking(wrapper) == []
 
 
@@ -67,22 +67,22 @@ def test_operators_are_included_once():
 
 
 def test_an_operator_that_the_runtime_lacks_is_an_error_at_its_line(write, tool):
-    write("model.py", PRODUCTS)
+    write("model.py", MEDIANS)
     assert tool(*EXPORT.split()).status == 0
     result = tool(*CODEGEN.split(), "--runtime=standalone")
     assert result.status == 1
     assert (
-        "model.py:7: error: the standalone runtime has no operator aten.cumprod"
+        "model.py:7: error: the standalone runtime has no operator aten.median"
         in result.output
     )
-    assert "7 | return torch.cumprod(y, dim=1)" in result.output
+    assert "7 | return torch.median(y)" in result.output
     assert 'runtime = "libtorch"' in result.output
     assert result.files == ["m.json", "m.pt2"]
     assert tool(*CODEGEN.split()).status == 0
 
 
 def test_a_model_that_it_has_all_operators_of(write, tool, tmp_path):
-    write("model.py", PRODUCTS.replace("torch.cumprod(y, dim=1)", "torch.relu(y)"))
+    write("model.py", MEDIANS.replace("torch.median(y)", "torch.relu(y)"))
     assert tool(*EXPORT.split()).status == 0
     result = tool(*CODEGEN.split(), "--runtime=standalone")
     assert (result.status, result.output) == (0, "")

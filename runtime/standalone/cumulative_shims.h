@@ -1,0 +1,54 @@
+// The shims of cumulative sums and products, beside shims.h.
+#ifndef RULES_TORCH_STANDALONE_CUMULATIVE_SHIMS_H_
+#define RULES_TORCH_STANDALONE_CUMULATIVE_SHIMS_H_
+
+#include <cstdint>
+#include <utility>
+
+#include "rules_torch/abi.h"
+#include "runtime/standalone/copy.h"
+#include "runtime/standalone/operators.h"
+#include "runtime/standalone/recurrent_shims.h"
+#include "runtime/standalone/shims.h"
+#include "runtime/standalone/tensor.h"
+
+namespace rules_torch::standalone {
+namespace {
+
+inline AOTITorchError Cumulate(AtenTensorHandle self, std::int64_t dim,
+                               const std::int32_t* dtype, bool multiplies,
+                               AtenTensorHandle* ret0) {
+  const Tensor& in = Of(self);
+  if (dim < 0) dim += in.rank;
+  const bool is_floating = in.dtype == RTORCH_FLOAT32 || in.dtype == RTORCH_FLOAT64 ||
+                           in.dtype == RTORCH_FLOAT16 || in.dtype == RTORCH_BFLOAT16;
+  const std::int32_t own = is_floating ? in.dtype : RTORCH_INT64;
+  OwnedTensor out = Contiguous(in.rank, in.sizes, dtype != nullptr ? *dtype : own);
+  // What is added up is of the result's dtype.
+  Copy(in, out.get());
+  const Operand operand = AsOperand(*out);
+  RTORCH_VARIANT(cumulative)(operand, static_cast<std::int32_t>(dim), multiplies,
+                             operand);
+  return Give(std::move(out), ret0);
+}
+
+}  // namespace
+}  // namespace rules_torch::standalone
+
+extern "C" {
+
+static AOTITorchError aoti_torch_cpu_cumsum(AtenTensorHandle self, std::int64_t dim,
+                                            std::int32_t* dtype,
+                                            AtenTensorHandle* ret0) {
+  return rules_torch::standalone::Cumulate(self, dim, dtype, false, ret0);
+}
+
+static AOTITorchError aoti_torch_cpu_cumprod(AtenTensorHandle self, std::int64_t dim,
+                                             std::int32_t* dtype,
+                                             AtenTensorHandle* ret0) {
+  return rules_torch::standalone::Cumulate(self, dim, dtype, true, ret0);
+}
+
+}  // extern "C"
+
+#endif  // RULES_TORCH_STANDALONE_CUMULATIVE_SHIMS_H_

@@ -1,0 +1,44 @@
+"""Cumulative sums and products."""
+
+import torch
+
+from torch_aot import Model
+
+
+class Cumulation(torch.nn.Module):
+    """Of all dtypes, along any dimension, with NaN."""
+
+    def forward(self, x, numbers):
+        cumsum, cumprod = torch.cumsum, torch.cumprod
+        doubles = x.double()
+        near_one = 1 + 0.01 * x
+        return {
+            "rows": cumsum(x.abs(), 1),
+            "columns": cumsum(x.abs(), 0),
+            "turned": cumsum(x.abs().T, 0),
+            "doubles": cumsum(doubles.abs(), 1),
+            "brains": cumsum(x.abs().bfloat16()[:, :7], 1),
+            "halfs": cumsum(x.abs().half()[:, :7], 1),
+            "numbers": cumsum(numbers, 1),
+            "bytes": cumsum(numbers.to(torch.uint8), 1),
+            "short": cumsum(numbers, 1, dtype=torch.int32),
+            "truths": cumsum(x > 0, 1),
+            "floats": cumsum(numbers.abs(), 1, dtype=torch.float32),
+            "products": cumprod(near_one, 0),
+            "product": cumprod(near_one[:, :50], 1),
+            "number_products": cumprod(numbers[:, :9], 1),
+            "missing": cumsum(torch.where(x > 3, torch.nan, x.abs()), 1),
+            "scalar": cumsum(x.abs().sum(), 0),
+        }
+
+
+def cumulation() -> Model:
+    length = torch.export.Dim("length", min=64, max=700)
+    return Model(
+        Cumulation(),
+        inputs={
+            "x": torch.randn(6, 600),
+            "numbers": torch.randint(-9, 9, (6, 600)),
+        },
+        dynamic_shapes={"x": {1: length}, "numbers": {1: length}},
+    )
