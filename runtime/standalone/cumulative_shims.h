@@ -8,7 +8,6 @@
 #include "rules_torch/abi.h"
 #include "runtime/standalone/copy.h"
 #include "runtime/standalone/operators.h"
-#include "runtime/standalone/recurrent_shims.h"
 #include "runtime/standalone/shims.h"
 #include "runtime/standalone/tensor.h"
 

@@ -10,23 +10,6 @@
 #include "runtime/standalone/shims.h"
 #include "runtime/standalone/tensor.h"
 
-namespace rules_torch::standalone {
-namespace {
-
-inline OwnedTensor Contiguous(std::int64_t rank, const std::int64_t* sizes,
-                              std::int32_t dtype) {
-  std::int64_t strides[kMaxRank];
-  std::int64_t stride = 1;
-  for (std::int64_t i = rank - 1; i >= 0; --i) {
-    strides[i] = stride;
-    stride *= sizes[i];
-  }
-  return Allocate(rank, sizes, strides, dtype);
-}
-
-}  // namespace
-}  // namespace rules_torch::standalone
-
 extern "C" {
 
 // One layer and direction: tools/torch_aot/recurrent.py. Without cells, ret2 is empty.

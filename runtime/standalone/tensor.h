@@ -270,6 +270,19 @@ using OwnedTensor = std::unique_ptr<Tensor, TensorDeleter>;
   return tensor;
 }
 
+// The same, with row-major strides.
+[[maybe_unused]] inline OwnedTensor Contiguous(std::int64_t rank,
+                                               const std::int64_t* sizes,
+                                               std::int32_t dtype) {
+  std::int64_t strides[kMaxRank];
+  std::int64_t stride = 1;
+  for (std::int64_t i = rank - 1; i >= 0; --i) {
+    strides[i] = stride;
+    stride *= std::max<std::int64_t>(sizes[i], 1);
+  }
+  return Allocate(rank, sizes, strides, dtype);
+}
+
 // Another tensor in the memory of `of`; `offset` in elements, from its beginning.
 [[maybe_unused]] inline OwnedTensor View(const Tensor& of, std::int64_t rank,
                                          const std::int64_t* sizes,
