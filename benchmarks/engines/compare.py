@@ -171,7 +171,7 @@ def compare(
             print(f"  {engine.name:12} not measured: {engine.failure}")
             continue
         median = medians[engine.name]
-        line = f"  {engine.name:12} {median * 1e3:10.4f} ms   error {engine.error:.1e}"
+        line = f"  {engine.name:12} {median * 1e6:12.2f} us   error {engine.error:.1e}"
         if engine.name in OURS and best:
             ratio = ratios[engine.name] = medians[best] / median
             line += f"   {ratio:.2f} x as fast as {best}"
