@@ -293,6 +293,7 @@ __attribute__((noinline)) void ComputeSegments(const Segments& rows, const Panel
                                                std::int64_t tiles) {
   Target target = to;
   const float* const* pointers = rows.pointers;
+  Ahead ahead(b, kVectors / kVectorsOfPanel, rows.count * rows.length, tiles);
   for (std::int64_t tile = 0; tile < tiles; ++tile) {
     Vec sums[kRows][kVectors];
     Begin(sums, target);
@@ -304,9 +305,12 @@ __attribute__((noinline)) void ComputeSegments(const Segments& rows, const Panel
       if (rows.offset != 0) {
         for (int i = 0; i < kRows; ++i) row[i] += row[i] == kZeros ? 0 : rows.offset;
       }
-      Accumulate<true>(
-          sums, [&](int i) RTORCH_INLINE_LAMBDA { return row[i]; }, panels,
-          rows.length);
+      const auto row_of = [&](int i) RTORCH_INLINE_LAMBDA { return row[i]; };
+      if constexpr (kRows == kTileRows) {
+        Accumulate<true>(sums, row_of, panels, rows.length, ahead);
+      } else {
+        Accumulate<true>(sums, row_of, panels, rows.length);
+      }
       panels.data += rows.length * kPanel;
     }
     End(sums, target, epilogue);
@@ -502,6 +506,13 @@ void ConvolveDirectly(const Convolution& convolution, const Epilogue& epilogue) 
         for (std::int64_t column = block.column_begin; column < block.column_end;) {
           Panels panels = filters;
           panels.data = ColumnOf(filters, column) + from * kPanel;
+          const std::int64_t next = column + kTileVectors * kLanes;
+          if (next < block.column_end) {
+            panels.next = ColumnOf(filters, next) + from * kPanel;
+          } else if (!is_last) {
+            panels.next = ColumnOf(filters, block.column_begin) +
+                          (from + segments * block_length) * kPanel;
+          }
           const std::int64_t channel = group * p.n + column;
           const Target to = {
               PixelOf(c, image, row) + channel,

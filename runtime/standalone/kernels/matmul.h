@@ -107,17 +107,6 @@ struct Block {
   std::int64_t column_begin, column_end;  // the first is a multiple of kPanel
 };
 
-template <bool kPacked, int kRows, int kVectors, typename Epilogue>
-RTORCH_INLINE void ComputeTile(const float* a, std::int64_t a_row, const Panels& b,
-                               std::int64_t k, const Target& to,
-                               const Epilogue& epilogue) {
-  Vec sums[kRows][kVectors];
-  Begin(sums, to);
-  Accumulate<kPacked>(
-      sums, [&](int i) RTORCH_INLINE_LAMBDA { return a + i * a_row; }, b, k);
-  End(sums, to, epilogue);
-}
-
 // Out of line: the tile's registers are its own.
 template <bool kPacked, int kRows, int kVectors, typename Epilogue>
 __attribute__((noinline)) void ComputeTiles(const float* a, std::int64_t a_row,
@@ -125,8 +114,17 @@ __attribute__((noinline)) void ComputeTiles(const float* a, std::int64_t a_row,
                                             const Target& to, const Epilogue& epilogue,
                                             std::int64_t tiles) {
   Target target = to;
+  Ahead ahead(b, kVectors / kVectorsOfPanel, k, tiles);
   for (std::int64_t tile = 0; tile < tiles; ++tile) {
-    ComputeTile<kPacked, kRows, kVectors>(a, a_row, b, k, target, epilogue);
+    Vec sums[kRows][kVectors];
+    Begin(sums, target);
+    const auto row = [&](int i) RTORCH_INLINE_LAMBDA { return a + i * a_row; };
+    if constexpr (kRows == kTileRows) {
+      Accumulate<kPacked>(sums, row, b, k, ahead);
+    } else {
+      Accumulate<kPacked>(sums, row, b, k);
+    }
+    End(sums, target, epilogue);
     a += kRows * a_row;
     target.c += kRows * target.stride;
     target.row += kRows;
@@ -217,6 +215,12 @@ void ComputeBlock(const Product& p, const Block& block, const Panels& b, float* 
       for (std::int64_t column = block.column_begin; column < block.column_end;) {
         Panels panels = b;
         panels.data = ColumnOf(b, column - block.column_begin) + from * b.row;
+        const std::int64_t next = column + kTileVectors * kLanes;
+        if (next < block.column_end) {
+          panels.next = ColumnOf(b, next - block.column_begin) + from * b.row;
+        } else if (from + k < p.k) {
+          panels.next = b.data + (from + k) * b.row;
+        }
         const Target to = {
             p.c + block.batch * p.c_batch + row * p.c_row + column,
             p.c_row,

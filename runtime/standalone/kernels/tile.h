@@ -50,7 +50,53 @@ struct Panels {
   const float* data;
   std::int64_t row;
   std::int64_t panel;
+  // Where the panels begin that are read behind these; null: nothing is known of them.
+  const float* next = nullptr;
 };
+
+// Asks for the panels that come next, some lines of the cache at a time, so that they
+// are there when the tiles of these are done: a weight's first reading is memory's.
+class Ahead {
+ public:
+  // For `tiles` tiles over k elements, of kPacked panels.
+  Ahead(const Panels& b, int panels, std::int64_t k, std::int64_t tiles)
+      : at_(b.next), panel_(b.panel), lines_of_panel_(k) {
+    // Of a few tiles all time is spent waiting.
+    if (b.next == nullptr || tiles < 3) return;
+    panels_ = panels;
+    left_ = k;
+    step_ = static_cast<int>(DivideUp(panels * kSteps, tiles));
+  }
+
+  static constexpr int kSteps = 8;  // of k between two calls of Ask
+
+  RTORCH_INLINE void Ask() {
+    for (int i = 0; i < step_ && left_ > 0; ++i) {
+      __builtin_prefetch(at_, 0, 2);
+      at_ += kPanel;
+      if (--left_ == 0 && --panels_ > 0) {
+        at_ += panel_ - lines_of_panel_ * kPanel;
+        left_ = lines_of_panel_;
+      }
+    }
+  }
+
+ private:
+  const float* at_;
+  const std::int64_t panel_;
+  const std::int64_t lines_of_panel_;  // 16 floats are one
+  int panels_ = 0;
+  std::int64_t left_ = 0;
+  int step_ = 0;
+};
+
+// For tiles that ask for nothing.
+struct NotAhead {
+  static constexpr int kSteps = 1 << 30;
+  RTORCH_INLINE void Ask() const {}
+};
+
+constexpr NotAhead kNotAhead = {};
 
 RTORCH_INLINE const float* ColumnOf(const Panels& b, std::int64_t column) {
   return b.data + column / kPanel * b.panel + column % kPanel;
@@ -68,22 +114,28 @@ RTORCH_INLINE void Clear(Vec (&sums)[kRows][kVectors]) {
 // sums += a @ b, over k elements of each row of a.
 //   row: Maps i to the address of row i; it is called for constants.
 //   kPacked: whether b.row is kPanel.
-template <bool kPacked, int kRows, int kVectors, typename Row>
+template <bool kPacked, int kRows, int kVectors, typename Row,
+          typename Next = const NotAhead>
 RTORCH_INLINE void Accumulate(Vec (&sums)[kRows][kVectors], const Row& row,
-                              const Panels& b, std::int64_t k) {
+                              const Panels& b, std::int64_t k, Next& next = kNotAhead) {
   const std::int64_t step = kPacked ? kPanel : b.row;
   const float* at = b.data;
-  for (std::int64_t p = 0; p < k; ++p, at += step) {
-    Vec bs[kVectors];
-    RTORCH_UNROLL
-    for (int j = 0; j < kVectors; ++j) {
-      bs[j] = Load(at + j / kVectorsOfPanel * b.panel + j % kVectorsOfPanel * kLanes);
-    }
-    RTORCH_UNROLL
-    for (int i = 0; i < kRows; ++i) {
-      const Vec a = Broadcast(row(i)[p]);
+  for (std::int64_t p = 0; p < k;) {
+    next.Ask();
+    const std::int64_t end = Least<std::int64_t>(k, p + Next::kSteps);
+#pragma GCC unroll 1
+    for (; p < end; ++p, at += step) {
+      Vec bs[kVectors];
       RTORCH_UNROLL
-      for (int j = 0; j < kVectors; ++j) sums[i][j] += a * bs[j];
+      for (int j = 0; j < kVectors; ++j) {
+        bs[j] = Load(at + j / kVectorsOfPanel * b.panel + j % kVectorsOfPanel * kLanes);
+      }
+      RTORCH_UNROLL
+      for (int i = 0; i < kRows; ++i) {
+        const Vec a = Broadcast(row(i)[p]);
+        RTORCH_UNROLL
+        for (int j = 0; j < kVectors; ++j) sums[i][j] += a * bs[j];
+      }
     }
   }
 }
