@@ -238,17 +238,11 @@ RTORCH_INLINE int PartsOf(const Convolution& c) {
   return PartsOf(WorkOf(ProductOf(c)), c.threads);
 }
 
-// Pixels of a depthwise convolution's tile.
-constexpr int kDepthwisePixels = 4;
-
-// The floats of a thread's scratch: pointers, and a depthwise convolution's zeros.
+// The floats of a thread's scratch: pointers.
 RTORCH_INLINE std::int64_t TableOf(const Convolution& c) {
-  if (IsPointwise(c) || IsEmpty(c)) return 0;
+  if (IsPointwise(c) || IsDepthwise(c) || IsEmpty(c)) return 0;
   constexpr std::int64_t kFloats = sizeof(const float*) / sizeof(float);
   const std::int64_t segments = TapsOf(c);  // at most
-  if (IsDepthwise(c)) {
-    return RoundUp(segments * kDepthwisePixels * kFloats, 16) + RoundUp(c.channels, 16);
-  }
   return RoundUp(PointersOf(c, segments) * segments * kFloats, 16);
 }
 
@@ -537,160 +531,172 @@ void ConvolveDirectly(const Convolution& convolution, const Epilogue& epilogue) 
   });
 }
 
-// A tile of pixels of one row. Where it does not reach beyond the image, pixel i of tap
-// (y, z) is at x + y * y_step + z * z_step + i * pixel_step; else the pointer to it is
-// table[(y * width + z) * kDepthwisePixels + i].
+// Of the taps of a filter in one dimension, those that are inside of the image.
+//   first: Where the first tap is.
+RTORCH_INLINE Range TapsInside(std::int64_t first, std::int64_t taps,
+                               std::int64_t dilation, std::int64_t size) {
+  const std::int64_t begin = first < 0 ? DivideUp(-first, dilation) : 0;
+  const std::int64_t end = first < size ? DivideUp(size - first, dilation) : 0;
+  return {begin, Greatest(begin, Least(taps, end))};
+}
+
+// Pixels of one line of a depthwise convolution that have the same taps inside.
 struct DepthwiseTile {
-  const float* x;  // null: by the table
-  std::int64_t y_step;
-  std::int64_t z_step;
+  const float* x;         // what the first of the taps reads for the first pixel
+  const float* filters;   // the first of the taps
+  std::int64_t sizes[3];  // taps: planes, rows, columns
+  std::int64_t x_steps[3];
+  std::int64_t filter_steps[3];
   std::int64_t pixel_step;
-  const float* const* table;
-  std::int64_t height;  // of the filters
-  std::int64_t width;
-  int pixels;  // that are there
 };
 
-// sums += the tap's products, of the channels from `channel` on.
-//   row: Maps i to the address of pixel i's channels; it is called for constants.
-template <int kVectors, typename Row>
-RTORCH_INLINE void AddTap(Vec (&sums)[kDepthwisePixels][kVectors], const Row& row,
-                          const float* filter, std::int64_t channel, int lanes) {
-  Vec weights[kVectors];
-  RTORCH_UNROLL
-  for (int j = 0; j < kVectors; ++j) {
-    weights[j] = Load(filter + channel + j * kLanes, kVectors == 1 ? lanes : kLanes);
-  }
-  RTORCH_UNROLL
-  for (int i = 0; i < kDepthwisePixels; ++i) {
-    const float* at = row(i) + channel;
-    RTORCH_UNROLL
-    for (int j = 0; j < kVectors; ++j) {
-      sums[i][j] += Load(at + j * kLanes, kVectors == 1 ? lanes : kLanes) * weights[j];
-    }
-  }
-}
-
-// kVectors vectors of the channels of a tile.
-//   channels: The filters' step from tap to tap.
-template <int kVectors, typename Epilogue>
-RTORCH_INLINE void ComputeDepthwise(const DepthwiseTile& tile, const float* filters,
-                                    std::int64_t channels, const Target& to,
-                                    const Epilogue& epilogue) {
-  Vec sums[kDepthwisePixels][kVectors];
+// kVectors vectors of the channels of kPixels pixels.
+//   kIsWhole: whether `lanes` is kLanes.
+template <int kPixels, int kVectors, bool kIsWhole, typename Epilogue>
+RTORCH_INLINE void ComputeDepthwise(const DepthwiseTile& tile, int lanes,
+                                    const Target& to, const Epilogue& epilogue) {
+  const auto load = [&](const float* from) RTORCH_INLINE_LAMBDA {
+    return kIsWhole ? Load(from) : Load(from, lanes);
+  };
+  Vec sums[kPixels][kVectors];
   Clear(sums);
-  const std::int64_t channel = to.column;
-  const int lanes = static_cast<int>(Least<std::int64_t>(kLanes, channels - channel));
-  if (tile.x != nullptr) {
-    for (std::int64_t y = 0; y < tile.height; ++y) {
-      const float* x = tile.x + y * tile.y_step;
-      for (std::int64_t z = 0; z < tile.width; ++z) {
-        AddTap(
-            sums, [&](int i) RTORCH_INLINE_LAMBDA { return x + i * tile.pixel_step; },
-            filters, channel, lanes);
-        x += tile.z_step;
-        filters += channels;
-      }
-    }
-  } else {
-    const float* const* table = tile.table;
-    for (std::int64_t tap = 0; tap < tile.height * tile.width; ++tap) {
-      AddTap(
-          sums, [&](int i) RTORCH_INLINE_LAMBDA { return table[i]; }, filters, channel,
-          lanes);
-      table += kDepthwisePixels;
-      filters += channels;
-    }
-  }
-  if (tile.pixels == kDepthwisePixels) return End(sums, to, epilogue);
-  float stored[kDepthwisePixels * kVectors * kLanes];
-  RTORCH_UNROLL
-  for (int i = 0; i < kDepthwisePixels; ++i) {
-    RTORCH_UNROLL
-    for (int j = 0; j < kVectors; ++j) {
-      Store(stored + (i * kVectors + j) * kLanes, sums[i][j]);
-    }
-  }
-  const AnyEpilogue any = Any(epilogue);
-  any.store(any.epilogue, stored, tile.pixels, kVectors, to);
-}
-
-// Fills in a tile's table: zeros where it reaches beyond the image.
-//   left: Of the first pixel's first tap, as `front` and `top`.
-inline void FillTable(const Convolution& c, const float* x, std::int64_t front,
-                      std::int64_t top, std::int64_t left, int pixels,
-                      const float* zeros, const float** table) {
-  for (std::int64_t line = 0; line < c.kernel_depth * c.kernel_height; ++line) {
-    const std::int64_t at_z = front + line / c.kernel_height * c.dilation_depth;
-    const std::int64_t at_y = top + line % c.kernel_height * c.dilation_height;
-    const bool is_row = at_z >= 0 && at_z < c.depth && at_y >= 0 && at_y < c.height;
-    for (std::int64_t z = 0; z < c.kernel_width; ++z) {
-      for (int i = 0; i < kDepthwisePixels; ++i) {
-        // The last pixel again where there are fewer.
-        const std::int64_t at_x =
-            left + Least(i, pixels - 1) * c.stride_width + z * c.dilation_width;
-        *table++ = is_row && at_x >= 0 && at_x < c.width
-                       ? x + at_z * c.x_depth + at_y * c.x_row + at_x * c.x_column
-                       : zeros;
+  for (std::int64_t plane = 0; plane < tile.sizes[0]; ++plane) {
+    for (std::int64_t row = 0; row < tile.sizes[1]; ++row) {
+      const float* x =
+          tile.x + plane * tile.x_steps[0] + row * tile.x_steps[1] + to.column;
+      const float* filter = tile.filters + plane * tile.filter_steps[0] +
+                            row * tile.filter_steps[1] + to.column;
+      for (std::int64_t column = 0; column < tile.sizes[2]; ++column) {
+        Vec weights[kVectors];
+        RTORCH_UNROLL
+        for (int j = 0; j < kVectors; ++j) weights[j] = load(filter + j * kLanes);
+        RTORCH_UNROLL
+        for (int i = 0; i < kPixels; ++i) {
+          RTORCH_UNROLL
+          for (int j = 0; j < kVectors; ++j) {
+            sums[i][j] += load(x + i * tile.pixel_step + j * kLanes) * weights[j];
+          }
+        }
+        x += tile.x_steps[2];
+        filter += tile.filter_steps[2];
       }
     }
   }
+  End(sums, to, epilogue);
 }
 
-// One filter for each channel: a vector is of channels.
+// Pixels of a tile, and vectors of channels, as many sums as registers hold.
+constexpr int kDepthwisePixels = 4;
+constexpr int kDepthwiseVectors = kLanes == 16 ? 4 : 2;
+constexpr std::int64_t kDepthwiseStep = kDepthwiseVectors * kLanes;
+
+// Part of a line of a depthwise convolution: the pixels from `begin` to `end`.
+//   image, line: Which one; a line has out_width pixels.
+template <typename Epilogue>
+void ConvolveDepthwiseLine(const Convolution& c, std::int64_t image, std::int64_t line,
+                           const Range& pixels, const Epilogue& epilogue) {
+  const std::int64_t front = line / c.out_height * c.stride_depth - c.padding_depth;
+  const std::int64_t top = line % c.out_height * c.stride_height - c.padding_height;
+  const Range planes = TapsInside(front, c.kernel_depth, c.dilation_depth, c.depth);
+  const Range rows = TapsInside(top, c.kernel_height, c.dilation_height, c.height);
+  DepthwiseTile tile = {};
+  tile.sizes[0] = planes.end - planes.begin;
+  tile.sizes[1] = rows.end - rows.begin;
+  tile.x_steps[0] = c.dilation_depth * c.x_depth;
+  tile.x_steps[1] = c.dilation_height * c.x_row;
+  tile.x_steps[2] = c.dilation_width * c.x_column;
+  tile.filter_steps[2] = c.channels;
+  tile.filter_steps[1] = c.kernel_width * c.channels;
+  tile.filter_steps[0] = c.kernel_height * tile.filter_steps[1];
+  tile.pixel_step = c.stride_width * c.x_column;
+  const float* x = c.x + image * c.x_batch +
+                   (front + planes.begin * c.dilation_depth) * c.x_depth +
+                   (top + rows.begin * c.dilation_height) * c.x_row;
+  const float* filters = c.filters + planes.begin * tile.filter_steps[0] +
+                         rows.begin * tile.filter_steps[1];
+  float* y = PixelOf(c, image, line * c.out_width);
+
+  // All taps of these pixels are inside: [inner.begin, inner.end).
+  const std::int64_t reach = (c.kernel_width - 1) * c.dilation_width;
+  const std::int64_t last = c.width - 1 - reach + c.padding_width;
+  Range inner = {0, 0};
+  inner.begin = c.padding_width > 0 ? DivideUp(c.padding_width, c.stride_width) : 0;
+  inner.begin = Least(Greatest(inner.begin, pixels.begin), pixels.end);
+  inner.end = last < 0 ? 0 : last / c.stride_width + 1;
+  inner.end = Greatest(Least(inner.end, pixels.end), inner.begin);
+
+  // Pixels from `pixel` on, whose taps inside are the same, and the channels of a
+  // chunk.
+  const auto compute = [&](auto count, std::int64_t pixel, const Range& taps,
+                           const Range& chunk) {
+    constexpr int kPixels = decltype(count)::value;
+    const std::int64_t left = pixel * c.stride_width - c.padding_width;
+    tile.sizes[2] = taps.end - taps.begin;
+    tile.x = x + (left + taps.begin * c.dilation_width) * c.x_column;
+    tile.filters = filters + taps.begin * c.channels;
+    Target to = {y + pixel * c.y_pixel,      c.y_pixel, 0, true, true, image,
+                 line * c.out_width + pixel, 0};
+    const auto at = [&](std::int64_t channel) -> const Target& {
+      to.c = y + pixel * c.y_pixel + channel;
+      to.columns = c.channels - channel;
+      to.column = channel;
+      return to;
+    };
+    std::int64_t channel = chunk.begin;
+    for (; channel + kDepthwiseStep <= chunk.end; channel += kDepthwiseStep) {
+      ComputeDepthwise<kPixels, kDepthwiseVectors, true>(tile, kLanes, at(channel),
+                                                         epilogue);
+    }
+    if (c.channels < kLanes) {
+      return ComputeDepthwise<kPixels, 1, false>(tile, static_cast<int>(c.channels),
+                                                 at(0), epilogue);
+    }
+    for (; channel < chunk.end; channel += kLanes) {
+      // The last vector may begin before the end of the one before.
+      channel = Least(channel, c.channels - kLanes);
+      ComputeDepthwise<kPixels, 1, true>(tile, kLanes, at(channel), epilogue);
+    }
+  };
+  const auto compute_edge = [&](std::int64_t pixel, const Range& chunk) {
+    const std::int64_t left = pixel * c.stride_width - c.padding_width;
+    compute(Constant<1>{}, pixel,
+            TapsInside(left, c.kernel_width, c.dilation_width, c.width), chunk);
+  };
+  // Of so many channels a tile's filters and pixels stay in the first cache.
+  const std::int64_t floats =
+      1 + TapsOf(c) + c.kernel_depth * c.kernel_height *
+                          (c.kernel_width + kDepthwisePixels * c.stride_width);
+  const std::int64_t chunk =
+      Greatest<std::int64_t>(1, 4096 / floats / kDepthwiseStep) * kDepthwiseStep;
+  const Range all = {0, c.kernel_width};
+  for (std::int64_t channel = 0; channel < c.channels; channel += chunk) {
+    const Range channels = {channel, Least(c.channels, channel + chunk)};
+    std::int64_t pixel = pixels.begin;
+    for (; pixel < inner.begin; ++pixel) compute_edge(pixel, channels);
+    for (; pixel + kDepthwisePixels <= inner.end; pixel += kDepthwisePixels) {
+      compute(Constant<kDepthwisePixels>{}, pixel, all, channels);
+    }
+    for (; pixel < inner.end; ++pixel) compute(Constant<1>{}, pixel, all, channels);
+    for (; pixel < pixels.end; ++pixel) compute_edge(pixel, channels);
+  }
+}
+
+// One filter for each channel: a vector is of channels. Taps outside of the image are
+// left out.
 template <typename Epilogue>
 void ConvolveDepthwise(const Convolution& c, const Epilogue& epilogue) {
-  const std::int64_t across = DivideUp(c.out_width, kDepthwisePixels);
-  const std::int64_t tiles = c.out_depth * c.out_height * across;
+  const std::int64_t lines = c.out_depth * c.out_height;
   const int parts = PartsOf(c);
+  // Lines are cut where there are few.
+  const std::int64_t cuts =
+      Least(c.out_width, DivideUp(std::int64_t{parts}, c.batch * lines));
   ForEachPart(parts, [&](int part) {
-    float* zeros = c.scratch + part * TableOf(c);
-    const float** table =
-        reinterpret_cast<const float**>(zeros + RoundUp(c.channels, 16));
-    for (std::int64_t i = 0; i < c.channels; ++i) zeros[i] = 0;
-    const Range range = ShareOf(c.batch * tiles, part, parts);
-    for (std::int64_t at = range.begin; at < range.end; ++at) {
-      const std::int64_t image = at / tiles;
-      const std::int64_t line = at % tiles / across;
-      const std::int64_t out_x = at % across * kDepthwisePixels;
-      const std::int64_t first = line * c.out_width + out_x;
-      float* y = PixelOf(c, image, first);
-      const float* x = c.x + image * c.x_batch;
-      const std::int64_t front = line / c.out_height * c.stride_depth - c.padding_depth;
-      const std::int64_t top = line % c.out_height * c.stride_height - c.padding_height;
-      const std::int64_t left = out_x * c.stride_width - c.padding_width;
-      DepthwiseTile tile = {};
-      tile.height = c.kernel_depth * c.kernel_height;
-      tile.width = c.kernel_width;
-      tile.pixels =
-          static_cast<int>(Least<std::int64_t>(kDepthwisePixels, c.out_width - out_x));
-      const std::int64_t bottom = top + (c.kernel_height - 1) * c.dilation_height;
-      const std::int64_t right = left + (kDepthwisePixels - 1) * c.stride_width +
-                                 (c.kernel_width - 1) * c.dilation_width;
-      if (c.kernel_depth == 1 && front >= 0 && front < c.depth && top >= 0 &&
-          left >= 0 && bottom < c.height && right < c.width) {
-        tile.x = x + front * c.x_depth + top * c.x_row + left * c.x_column;
-        tile.y_step = c.dilation_height * c.x_row;
-        tile.z_step = c.dilation_width * c.x_column;
-        tile.pixel_step = c.stride_width * c.x_column;
-      } else {
-        FillTable(c, x, front, top, left, tile.pixels, zeros, table);
-        tile.table = table;
-      }
-      const auto target = [&](std::int64_t channel) {
-        return Target{y + channel, c.y_pixel, c.channels - channel, true, true, image,
-                      first,       channel};
-      };
-      std::int64_t channel = 0;
-      for (; channel + 2 * kLanes <= c.channels; channel += 2 * kLanes) {
-        ComputeDepthwise<2>(tile, c.filters, c.channels, target(channel), epilogue);
-      }
-      while (channel < c.channels) {
-        // The last vector may begin before the end of the one before.
-        channel = Greatest<std::int64_t>(0, Least(channel, c.channels - kLanes));
-        ComputeDepthwise<1>(tile, c.filters, c.channels, target(channel), epilogue);
-        channel += kLanes;
-      }
+    const Range range = ShareOf(c.batch * lines * cuts, part, parts);
+    for (std::int64_t unit = range.begin; unit < range.end; ++unit) {
+      const std::int64_t line = unit / cuts;
+      const Range pixels = {unit % cuts * c.out_width / cuts,
+                            (unit % cuts + 1) * c.out_width / cuts};
+      ConvolveDepthwiseLine(c, line / lines, line % lines, pixels, epilogue);
     }
   });
 }
