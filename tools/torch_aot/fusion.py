@@ -70,7 +70,9 @@ class _Fusion:
 
     def apply(self) -> None:
         """Replaces what can be; nothing, if the runtime has no operator for the product."""
-        call = self._call_of_product() if isinstance(self._channels, int) else None
+        if not isinstance(self._channels, int) or self._channels == 0:
+            return
+        call = self._call_of_product()
         if call is None:
             return
         while self._take_activation() or self._take_user():
