@@ -17,8 +17,6 @@ class Lstms(torch.nn.Module):
         self.bare = lstm(7, 8, bias=False, bidirectional=True, batch_first=True)
         self.projected = lstm(7, 11, 2, proj_size=3, bidirectional=True)
         self.doubles = lstm(7, 5, bidirectional=True).to(torch.float64)
-        self.halfs = lstm(7, 5).to(torch.float16)
-        self.brains = lstm(7, 5).to(torch.bfloat16)
 
     def forward(self, x, state, cells):
         turned = x.transpose(0, 1)
@@ -32,13 +30,25 @@ class Lstms(torch.nn.Module):
             "both_last": self.both(x)[1][1],
             "bare": self.bare(turned)[0],
             "one": self.plain(x[:, 0])[0],
-            # Eager rounds at each step: what is near 0 differs by more than its digits.
-            "brains": 1 + self.brains(x.to(torch.bfloat16))[0],
-            "halfs": 1 + self.halfs(x.to(torch.float16))[0],
             "doubles": self.doubles(x.to(torch.float64))[0],
             "projected": self.projected(turned.transpose(0, 1))[0],
             "projected_last": self.projected(x)[1][0],
-            "far": self.plain(1000 * x)[0],
+            "far": self.plain(10 * x)[0],
+        }
+
+
+class Halves(torch.nn.Module):
+    """Layers whose steps eager rounds, each of them; here the state is of float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.halfs = torch.nn.LSTM(7, 5).to(torch.float16)
+        self.brains = torch.nn.LSTM(7, 5).to(torch.bfloat16)
+
+    def forward(self, x):
+        return {
+            "halfs": self.halfs(x.to(torch.float16))[0].float(),
+            "brains": self.brains(x.to(torch.bfloat16))[0].float(),
         }
 
 
@@ -87,6 +97,15 @@ def lstms() -> Model:
             "state": {1: batch},
             "cells": {1: batch},
         },
+    )
+
+
+def half_lstms() -> Model:
+    length, batch = _lengths_and_batches()
+    return Model(
+        Halves(),
+        inputs={"x": torch.randn(6, 3, 7)},
+        dynamic_shapes={"x": {0: length, 1: batch}},
     )
 
 

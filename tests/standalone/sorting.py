@@ -12,26 +12,33 @@ class Sorting(torch.nn.Module):
         holes = torch.where(x > 1, torch.nan, x)
         rounded = torch.round(2 * x)
         turned = x.transpose(0, 1)
+
+        def values(of, dim, chosen):
+            # The order of equal elements is open.
+            return chosen[0], torch.gather(of, dim, chosen[1])
+
+        doubles = x.double()
         results = {
-            "sorted": torch.sort(x, dim=1),
-            "columns": torch.sort(x, dim=0, descending=True),
+            "sorted": values(x, 1, torch.sort(x, dim=1)),
+            "columns": values(x, 0, torch.sort(x, dim=0, descending=True)),
             "stable": torch.sort(rounded, dim=1, stable=True),
             "stable_down": torch.sort(rounded, dim=1, stable=True, descending=True),
             "missing": torch.sort(holes, dim=1, stable=True),
             "missing_down": torch.sort(holes, dim=1, stable=True, descending=True),
-            "turned": torch.sort(turned, dim=0),
+            "turned": values(turned, 0, torch.sort(turned, dim=0)),
             "halfs": torch.sort(rounded.half(), dim=1, stable=True),
             "brains": torch.sort(rounded.bfloat16(), dim=1, stable=True),
-            "doubles": torch.sort(x.double(), dim=1),
+            "doubles": values(doubles, 1, torch.sort(doubles, dim=1)),
             "numbers": torch.sort(numbers, dim=1, stable=True),
             "bytes": torch.sort(numbers.to(torch.uint8), dim=1, stable=True),
             "truths": torch.sort(x > 0, dim=1, stable=True, descending=True),
-            "largest": torch.topk(x, 5, dim=1),
-            "least": torch.topk(x, 3, dim=0, largest=False),
+            "largest": values(x, 1, torch.topk(x, 5, dim=1)),
+            "least": values(x, 0, torch.topk(x, 3, dim=0, largest=False)),
             "missing_largest": torch.topk(holes[:, :40], 1, dim=0)[0],
             "scalar": torch.sort(x.sum(), stable=True),
         }
-        return results | {"order": torch.argsort(x, dim=1, descending=True)}
+        order = torch.argsort(x, dim=1, descending=True)
+        return results | {"order": torch.gather(x, 1, order)}
 
 
 def sorting() -> Model:
