@@ -663,9 +663,9 @@ void ConvolveDepthwiseLine(const Convolution& c, std::int64_t image, std::int64_
             TapsInside(left, c.kernel_width, c.dilation_width, c.width), chunk);
   };
   // Of so many channels a tile's filters and pixels stay in the first cache.
-  const std::int64_t floats =
-      1 + TapsOf(c) + c.kernel_depth * c.kernel_height *
-                          (c.kernel_width + kDepthwisePixels * c.stride_width);
+  const std::int64_t floats = 1 + TapsOf(c) +
+                              c.kernel_depth * c.kernel_height *
+                                  (c.kernel_width + kDepthwisePixels * c.stride_width);
   const std::int64_t chunk =
       Greatest<std::int64_t>(1, 4096 / floats / kDepthwiseStep) * kDepthwiseStep;
   const Range all = {0, c.kernel_width};
