@@ -32,12 +32,8 @@ struct FourierDims {
               int kept)
       : count(static_cast<int>(dims_len)) {
     std::copy_n(dims, dims_len, list);
-    for (int i = 0; i < count; ++i) {
-      if (list[i] < 0) list[i] += self.rank;
-    }
-    std::stable_sort(list, list + count - kept, [&](std::int64_t a, std::int64_t b) {
-      return self.strides[a] > self.strides[b];
-    });
+    for (int i = 0; i < count; ++i) list[i] = DimOf(self, list[i]);
+    SortByStrides(self, list, list + count - kept);
   }
 
   std::int64_t last() const { return list[count - 1]; }
@@ -57,17 +53,9 @@ inline OwnedTensor AllocateFourier(const Tensor& self, const FourierDims& dims,
       order[count++] = i;
     }
   }
-  std::stable_sort(order, order + count, [&](std::int64_t a, std::int64_t b) {
-    return self.strides[a] > self.strides[b];
-  });
+  SortByStrides(self, order, order + count);
   std::copy_n(dims.list, dims.count, order + count);
-  std::int64_t strides[kMaxRank];
-  std::int64_t stride = 1;
-  for (int i = self.rank - 1; i >= 0; --i) {
-    strides[order[i]] = stride;
-    stride *= std::max<std::int64_t>(sizes[order[i]], 1);
-  }
-  return Allocate(self.rank, sizes, strides, dtype);
+  return AllocateInOrder(self.rank, sizes, order, dtype);
 }
 
 // What torch multiplies with: `normalization` is 0 for 1, 1 for 1 / sqrt(n), 2 for 1 /
@@ -116,7 +104,7 @@ static AOTITorchError aoti_torch_cpu_permute(AtenTensorHandle self,
   std::int64_t sizes[kMaxRank];
   std::int64_t strides[kMaxRank];
   for (std::int64_t i = 0; i < dims_len; ++i) {
-    const std::int64_t dim = dims[i] < 0 ? dims[i] + tensor.rank : dims[i];
+    const std::int64_t dim = DimOf(tensor, dims[i]);
     sizes[i] = tensor.sizes[dim];
     strides[i] = tensor.strides[dim];
   }
@@ -129,7 +117,7 @@ static AOTITorchError aoti_torch_cpu_slice_Tensor(AtenTensorHandle self,
                                                   AtenTensorHandle* ret0) {
   using namespace rules_torch::standalone;
   const Tensor& tensor = Of(self);
-  if (dim < 0) dim += tensor.rank;
+  dim = DimOf(tensor, dim);
   const std::int64_t size = tensor.sizes[dim];
   const auto place = [size](std::int64_t* given, std::int64_t otherwise) {
     if (given == nullptr) return otherwise;

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <stdexcept>
 
-#include "runtime/internal/layout.h"
 #include "runtime/standalone/operators.h"
 #include "runtime/standalone/tensor.h"
 
@@ -81,18 +81,12 @@ class ConvolutionArguments {
             ? (size - 1) * stride - 2 * shape.padding[i] + reach + output_padding[i]
             : (size + 2 * shape.padding[i] - reach) / stride + 1;
   }
-  std::int64_t strides[kMaxRank];
-  internal::SetRowMajor(sizes, input.rank, strides);
+  std::int64_t order[kMaxRank];
+  std::iota(order, order + input.rank, std::int64_t{0});
   if (IsChannelsLast(input) || IsChannelsLast(weight)) {
-    std::int64_t stride = std::max<std::int64_t>(sizes[1], 1);
-    strides[1] = 1;
-    for (int i = input.rank - 1; i >= 2; --i) {
-      strides[i] = stride;
-      stride *= std::max<std::int64_t>(sizes[i], 1);
-    }
-    strides[0] = stride;
+    std::rotate(order + 1, order + 2, order + input.rank);
   }
-  return Allocate(input.rank, sizes, strides, input.dtype);
+  return AllocateInOrder(input.rank, sizes, order, input.dtype);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ inline AOTITorchError Cumulate(AtenTensorHandle self, std::int64_t dim,
                                const std::int32_t* dtype, bool multiplies,
                                AtenTensorHandle* ret0) {
   const Tensor& in = Of(self);
-  if (dim < 0) dim += in.rank;
+  dim = DimOf(in, dim);
   const bool is_floating = in.dtype == RTORCH_FLOAT32 || in.dtype == RTORCH_FLOAT64 ||
                            in.dtype == RTORCH_FLOAT16 || in.dtype == RTORCH_BFLOAT16;
   const std::int32_t own = is_floating ? in.dtype : RTORCH_INT64;

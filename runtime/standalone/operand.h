@@ -86,6 +86,18 @@ const float* PackedFloats(Workspace* workspace, const PackedKey& key,
   return memory;
 }
 
+// A vector's floats, adjacent; null for none.
+inline const float* AdjacentFloats(const Operand* vector, Workspace* workspace) {
+  if (vector == nullptr) return nullptr;
+  const auto* data = static_cast<const float*>(vector->data);
+  if (vector->strides[0] == 1 || vector->sizes[0] == 1) return data;
+  float* copy = TakeFloats(workspace, vector->sizes[0]);
+  for (std::int64_t i = 0; i < vector->sizes[0]; ++i) {
+    copy[i] = data[i * vector->strides[0]];
+  }
+  return copy;
+}
+
 }  // namespace
 }  // namespace rules_torch::standalone
 

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "runtime/internal/weight_packing.h"
 #include "runtime/standalone/operand.h"
 
 // RTORCH_VARIANT(name): the variant's own symbol for `name`, by the generated source.
@@ -39,10 +40,9 @@ enum class Activation : std::int64_t {
   kTanh,
 };
 
-// How an operand lies that may be a weight: by strides, or as RTorchWeightSpec.packing
-// says (runtime/internal/weight_packing.h). Of one that is packed, sizes and strides
+// How an operand lies that may be a weight. Of one that is packed, sizes and strides
 // say nothing.
-enum class Packing : std::int64_t { kNone, kPanels, kColumns, kWinograd, kTaps };
+using internal::Packing;
 
 // What follows a product of floats: activation(factors * product + bias + residual).
 struct Following {
@@ -68,8 +68,8 @@ struct RecurrentOperands {
   Operand state;                // [batch, outputs]
   const Operand* cells;         // [batch, hidden], of an LSTM; else null
   Operand out;                  // [steps, batch, outputs], the last dimension adjacent
-  Operand last_state;           // as state
-  const Operand* last_cells;    // as cells
+  Operand last_state;           // as state, the last dimension adjacent
+  const Operand* last_cells;    // as cells, likewise
 };
 
 }  // namespace rules_torch::standalone

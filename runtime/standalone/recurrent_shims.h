@@ -28,12 +28,10 @@ static AOTITorchError aoti_torch_cpu_recurrent_layer(
   OwnedTensor last = Contiguous(2, Of(state).sizes, x.dtype);
   OwnedTensor last_cells = cells != nullptr ? Contiguous(2, Of(*cells).sizes, x.dtype)
                                             : Contiguous(1, &none, x.dtype);
-  const Operand read[] = {
-      projection != nullptr ? Read(*projection) : Operand{},
-      input_biases != nullptr ? Read(*input_biases) : Operand{},
-      state_biases != nullptr ? Read(*state_biases) : Operand{},
-      cells != nullptr ? Read(*cells) : Operand{},
-  };
+  const Optional of_projection(projection);
+  const Optional of_input(input_biases);
+  const Optional of_state(state_biases);
+  const Optional of_cells(cells);
   const Operand written = AsOperand(*last_cells);
   RecurrentOperands operands{};
   operands.kind = kind;
@@ -41,11 +39,11 @@ static AOTITorchError aoti_torch_cpu_recurrent_layer(
   operands.input = Read(input);
   operands.input_weights = Read(input_weights);
   operands.state_weights = Read(state_weights);
-  operands.projection = projection != nullptr ? &read[0] : nullptr;
-  operands.input_biases = input_biases != nullptr ? &read[1] : nullptr;
-  operands.state_biases = state_biases != nullptr ? &read[2] : nullptr;
+  operands.projection = of_projection.get();
+  operands.input_biases = of_input.get();
+  operands.state_biases = of_state.get();
   operands.state = Read(state);
-  operands.cells = cells != nullptr ? &read[3] : nullptr;
+  operands.cells = of_cells.get();
   operands.out = AsOperand(*out);
   operands.last_state = AsOperand(*last);
   operands.last_cells = cells != nullptr ? &written : nullptr;

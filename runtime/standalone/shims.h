@@ -47,25 +47,48 @@ inline OwnedTensor Alias(const Tensor& tensor) {
 
 inline Operand Read(AtenTensorHandle handle) { return AsOperand(Of(handle)); }
 
-// The arguments of a fused operator that say what follows; null handles for none.
-struct FollowingArguments {
-  FollowingArguments(AtenTensorHandle* factors_handle, AtenTensorHandle* bias_handle,
-                     AtenTensorHandle* residual_handle, std::int64_t activation,
-                     double lowest, double highest)
-      : following{Take(factors_handle, &factors),   Take(bias_handle, &bias),
-                  Take(residual_handle, &residual), static_cast<Activation>(activation),
-                  static_cast<float>(lowest),       static_cast<float>(highest)} {}
-  FollowingArguments(const FollowingArguments&) = delete;
-  FollowingArguments& operator=(const FollowingArguments&) = delete;
+// A dimension, counted from the first one.
+inline std::int64_t DimOf(const Tensor& tensor, std::int64_t dim) {
+  return dim < 0 ? dim + tensor.rank : dim;
+}
 
-  static const Operand* Take(const AtenTensorHandle* handle, Operand* operand) {
-    if (handle == nullptr) return nullptr;
-    *operand = Read(*handle);
-    return operand;
+// An argument that may be missing, as operators take it.
+class Optional {
+ public:
+  explicit Optional(const AtenTensorHandle* handle) : has_(handle != nullptr) {
+    if (has_) operand_ = Read(*handle);
   }
+  Optional(const Optional&) = delete;
+  Optional& operator=(const Optional&) = delete;
 
-  Operand factors, bias, residual;
-  Following following;
+  const Operand* get() const { return has_ ? &operand_ : nullptr; }
+
+ private:
+  const bool has_;
+  Operand operand_{};
+};
+
+// The arguments of a fused operator that say what follows.
+class FollowingArguments {
+ public:
+  FollowingArguments(const AtenTensorHandle* factors, const AtenTensorHandle* bias,
+                     const AtenTensorHandle* residual, std::int64_t activation,
+                     double lowest, double highest)
+      : factors_(factors),
+        bias_(bias),
+        residual_(residual),
+        following_{factors_.get(),
+                   bias_.get(),
+                   residual_.get(),
+                   static_cast<Activation>(activation),
+                   static_cast<float>(lowest),
+                   static_cast<float>(highest)} {}
+
+  const Following& following() const { return following_; }
+
+ private:
+  const Optional factors_, bias_, residual_;
+  const Following following_;
 };
 
 // The run's memory, as an operator takes it.
@@ -358,10 +381,10 @@ static AOTITorchError aoti_torch_cpu_convolution(
   OwnedTensor result = AllocateConvolution(Of(input), Of(weight), convolution.shape(),
                                            {output_padding, output_padding_len});
   RunWorkspace workspace;
-  const Operand given = bias != nullptr ? Read(*bias) : Operand{};
+  const Optional given(bias);
   RTORCH_VARIANT(convolution)
-  (Read(input), Read(weight), bias != nullptr ? &given : nullptr, convolution.shape(),
-   AsOperand(*result), &workspace);
+  (Read(input), Read(weight), given.get(), convolution.shape(), AsOperand(*result),
+   &workspace);
   return Give(std::move(result), ret0);
 }
 
@@ -376,7 +399,7 @@ static AOTITorchError aoti_torch_cpu_rtorch_matmul_out(
                                      highest);
   RunWorkspace workspace;
   RTORCH_VARIANT(fused_matmul)
-  (Read(a), Read(b), static_cast<Packing>(packing), arguments.following, Read(out),
+  (Read(a), Read(b), static_cast<Packing>(packing), arguments.following(), Read(out),
    &workspace);
   return AOTI_TORCH_SUCCESS;
 }
@@ -397,7 +420,7 @@ static AOTITorchError aoti_torch_cpu_rtorch_convolution_out(
   RunWorkspace workspace;
   RTORCH_VARIANT(fused_convolution)
   (Read(input), Read(weight), kernel, static_cast<Packing>(packing),
-   arguments.following, convolution.shape(), Read(out), &workspace);
+   arguments.following(), convolution.shape(), Read(out), &workspace);
   return AOTI_TORCH_SUCCESS;
 }
 
@@ -412,10 +435,9 @@ static AOTITorchError aoti_torch_cpu__scaled_dot_product_flash_attention_for_cpu
   OwnedTensor out = EmptyLike(q);
   OwnedTensor lse = Allocate(3, lse_sizes, lse_strides, RTORCH_FLOAT32);
   RunWorkspace workspace;
-  const Operand given = mask != nullptr ? Read(*mask) : Operand{};
+  const Optional given(mask);
   RTORCH_VARIANT(attention)
-  (Read(query), Read(key), Read(value), mask != nullptr ? &given : nullptr,
-   is_causal != 0,
+  (Read(query), Read(key), Read(value), given.get(), is_causal != 0,
    scale != nullptr ? *scale : 1 / std::sqrt(static_cast<double>(q.sizes[3])),
    AsOperand(*out), AsOperand(*lse), &workspace);
   Give(std::move(out), ret0);

@@ -21,7 +21,7 @@ static AOTITorchError aoti_torch_cpu_sort_stable(AtenTensorHandle self, std::int
                                                  AtenTensorHandle* ret1) {
   using namespace rules_torch::standalone;
   const Tensor& in = Of(self);
-  if (dim < 0) dim += in.rank;
+  dim = DimOf(in, dim);
   OwnedTensor values = EmptyLike(in);
   OwnedTensor indices = Allocate(in.rank, values->sizes, values->strides, RTORCH_INT64);
   RunWorkspace workspace;
@@ -39,7 +39,7 @@ static AOTITorchError aoti_torch_cpu_topk(AtenTensorHandle self, std::int64_t k,
                                           AtenTensorHandle* ret1) {
   using namespace rules_torch::standalone;
   const Tensor& in = Of(self);
-  if (dim < 0) dim += in.rank;
+  dim = DimOf(in, dim);
   if (k < 0 || k > (in.rank == 0 ? 1 : in.sizes[dim])) {
     throw std::runtime_error("topk of more elements than there are");
   }

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -270,17 +271,27 @@ using OwnedTensor = std::unique_ptr<Tensor, TensorDeleter>;
   return tensor;
 }
 
-// The same, with row-major strides.
-[[maybe_unused]] inline OwnedTensor Contiguous(std::int64_t rank,
-                                               const std::int64_t* sizes,
-                                               std::int32_t dtype) {
+// The same, dense: with its dimensions in an order, from the outermost on.
+[[maybe_unused]] inline OwnedTensor AllocateInOrder(std::int64_t rank,
+                                                    const std::int64_t* sizes,
+                                                    const std::int64_t* order,
+                                                    std::int32_t dtype) {
   std::int64_t strides[kMaxRank];
   std::int64_t stride = 1;
   for (std::int64_t i = rank - 1; i >= 0; --i) {
-    strides[i] = stride;
-    stride *= std::max<std::int64_t>(sizes[i], 1);
+    strides[order[i]] = stride;
+    stride *= std::max<std::int64_t>(sizes[order[i]], 1);
   }
   return Allocate(rank, sizes, strides, dtype);
+}
+
+// The same, row-major.
+[[maybe_unused]] inline OwnedTensor Contiguous(std::int64_t rank,
+                                               const std::int64_t* sizes,
+                                               std::int32_t dtype) {
+  std::int64_t order[kMaxRank];
+  std::iota(order, order + rank, std::int64_t{0});
+  return AllocateInOrder(rank, sizes, order, dtype);
 }
 
 // Another tensor in the memory of `of`; `offset` in elements, from its beginning.
@@ -294,20 +305,21 @@ using OwnedTensor = std::unique_ptr<Tensor, TensorDeleter>;
   return tensor;
 }
 
+// Sorts dimensions: the outermost in memory comes first.
+[[maybe_unused]] inline void SortByStrides(const Tensor& of, std::int64_t* begin,
+                                           std::int64_t* end) {
+  std::stable_sort(begin, end, [&](std::int64_t a, std::int64_t b) {
+    return of.strides[a] > of.strides[b];
+  });
+}
+
 // An uninitialised tensor of equal sizes, dense: its dimensions lie in the order of
 // `of`'s strides, as torch.empty_like's.
 [[maybe_unused]] inline OwnedTensor EmptyLike(const Tensor& of) {
-  int order[kMaxRank];  // from the outermost
-  for (int i = 0; i < of.rank; ++i) order[i] = i;
-  std::stable_sort(order, order + of.rank,
-                   [&](int a, int b) { return of.strides[a] > of.strides[b]; });
-  std::int64_t strides[kMaxRank];
-  std::int64_t stride = 1;
-  for (int i = of.rank - 1; i >= 0; --i) {
-    strides[order[i]] = stride;
-    stride *= std::max<std::int64_t>(of.sizes[order[i]], 1);
-  }
-  return Allocate(of.rank, of.sizes, strides, of.dtype);
+  std::int64_t order[kMaxRank];
+  std::iota(order, order + of.rank, std::int64_t{0});
+  SortByStrides(of, order, order + of.rank);
+  return AllocateInOrder(of.rank, of.sizes, order, of.dtype);
 }
 
 [[maybe_unused]] inline Operand AsOperand(const Tensor& tensor) {

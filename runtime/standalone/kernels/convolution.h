@@ -6,14 +6,13 @@
 // the padding at the end may differ from that at the start: what lies outside of x is
 // 0. Padding may be negative.
 // Layouts: channels are adjacent, x's other strides are free. y's pixels are evenly
-// apart, or y_row is given. Filters are packed by PackFilters, or PackDepthwise where
-// IsDepthwise, at build time and for all instruction sets. Aliasing: y overlaps nothing
-// that is read. Alignment: a float's; `scratch` 64 bytes. Errors: none. Thread-safe;
-// `scratch` is one call's own. Bits depend neither on the number of threads nor on the
-// pixels around. Sums are of fp32, in the order kernel row, kernel column, channel, in
-// blocks of about kDepth. The epilogue (activation.h) gets the image as batch, the
-// pixel as row, the output's channel as column; where y_row is given, it may use the
-// channel alone.
+// apart, or y_row is given. Filters are packed by PackFilters, at build time and for
+// all instruction sets. Aliasing: y overlaps nothing that is read. Alignment: a
+// float's; `scratch` 64 bytes. Errors: none. Thread-safe; `scratch` is one call's own.
+// Bits depend neither on the number of threads nor on the pixels around. Sums are of
+// fp32, in the order kernel row, kernel column, channel, in blocks of about kDepth. The
+// epilogue (activation.h) gets the image as batch, the pixel as row, the output's
+// channel as column; where y_row is given, it may use the channel alone.
 //
 // The method: a direct convolution is the matrix product of the filters and rows that
 // are found by pointers, so an image is not spread out in memory. Outside of the image,

@@ -144,13 +144,8 @@ inline Packing PackedBy(const Filters& filters, Convolution* c, Workspace* works
 inline void ConvolveFloats(const Operand& input, const Filters& filters,
                            const Following& following, const ConvolutionShape& shape,
                            const Operand& out, Workspace* workspace) {
-  Image x(input);
+  const Image x = WithChannelsLast(Image(input), workspace);
   const Image result(out);
-  if (x.channel_stride != 1 && x.channels > 1) {
-    const Image copy = x.ChannelsLast(TakeFloats(workspace, x.count()));
-    CopyImage(x, copy);
-    x = copy;
-  }
   Image y = result;
   const bool is_direct = IsDirect(y);
   if (!is_direct) y = y.ChannelsLast(TakeFloats(workspace, y.count()));

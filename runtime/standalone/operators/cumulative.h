@@ -51,17 +51,9 @@ RTORCH_OPERATOR(cumulative)
 (const rules_torch::standalone::Operand& in, std::int32_t dim, bool multiplies,
  const rules_torch::standalone::Operand& out) {
   using namespace rules_torch::standalone;
-  const auto run = [&](auto elements) {
+  WithAllElements("cumulative sum", in.dtype, [&](auto elements) {
     Accumulate<decltype(elements)>(in, dim, multiplies, out);
-  };
-  switch (in.dtype) {
-    case RTORCH_BFLOAT16:
-      return run(BFloat16{});
-    case RTORCH_FLOAT16:
-      return run(Plain<_Float16, float>{});
-    default:
-      WithElements("cumulative sum", in.dtype, run);
-  }
+  });
 }
 
 #endif  // RULES_TORCH_STANDALONE_OPERATORS_CUMULATIVE_H_

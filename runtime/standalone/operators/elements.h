@@ -50,7 +50,18 @@ struct BFloat16 {
                            " of dtype " + std::to_string(dtype));
 }
 
-// Calls `act` with the Elements of a dtype, but for halves: operators copy those
+inline bool IsHalf(std::int32_t dtype) {
+  return dtype == RTORCH_BFLOAT16 || dtype == RTORCH_FLOAT16;
+}
+
+// Calls `act` with the Elements of a dtype that IsHalf.
+template <typename Act>
+void WithHalves(std::int32_t dtype, const Act& act) {
+  if (dtype == RTORCH_BFLOAT16) return act(BFloat16{});
+  act(Plain<_Float16, float>{});
+}
+
+// Calls `act` with the Elements of a dtype, but for halves: most operators copy those
 // (float_copy.h).
 template <typename Act>
 void WithElements(const char* name, std::int32_t dtype, Act act) {
@@ -72,6 +83,13 @@ void WithElements(const char* name, std::int32_t dtype, Act act) {
     default:
       RefuseDtype(name, dtype);
   }
+}
+
+// Halves too.
+template <typename Act>
+void WithAllElements(const char* name, std::int32_t dtype, const Act& act) {
+  if (IsHalf(dtype)) return WithHalves(dtype, act);
+  WithElements(name, dtype, act);
 }
 
 }  // namespace

@@ -14,10 +14,6 @@
 namespace rules_torch::standalone {
 namespace {
 
-inline bool IsHalf(std::int32_t dtype) {
-  return dtype == RTORCH_BFLOAT16 || dtype == RTORCH_FLOAT16;
-}
-
 // kLanes 16-bit patterns, each in 32 bits.
 RTORCH_INLINE IntVec LoadPatterns(const std::uint16_t* from) {
   typedef std::uint16_t Short __attribute__((vector_size(kLanes * 2)));
@@ -38,13 +34,6 @@ RTORCH_INLINE Vec FloatsOf(Plain<_Float16, float>, IntVec patterns) {
   const IntVec infinite = size | Broadcast(std::int32_t{0x7f800000});
   const IntVec all = size < Broadcast(std::int32_t{0x7c00 << 13}) ? finite : infinite;
   return FromBits(all | (patterns & Broadcast(std::int32_t{0x8000})) << 16);
-}
-
-// Calls act(Elements) for a dtype that IsHalf.
-template <typename Act>
-void WithHalves(std::int32_t dtype, const Act& act) {
-  if (dtype == RTORCH_BFLOAT16) return act(BFloat16{});
-  act(Plain<_Float16, float>{});
 }
 
 // How the dimensions of a copy lie: as the other tensor's, or the last one innermost.

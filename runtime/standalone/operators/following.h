@@ -41,18 +41,6 @@ struct AnyActivation {
   }
 };
 
-// A vector's floats, adjacent; null for none.
-inline const float* AdjacentFloats(const Operand* vector, Workspace* workspace) {
-  if (vector == nullptr) return nullptr;
-  const auto* data = static_cast<const float*>(vector->data);
-  if (vector->strides[0] == 1 || vector->sizes[0] == 1) return data;
-  float* copy = TakeFloats(workspace, vector->sizes[0]);
-  for (std::int64_t i = 0; i < vector->sizes[0]; ++i) {
-    copy[i] = data[i * vector->strides[0]];
-  }
-  return copy;
-}
-
 // Calls act(epilogue) with the epilogue that does what follows, but for the residual:
 // `act` knows where its rows are.
 template <typename Act>

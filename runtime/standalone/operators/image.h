@@ -143,6 +143,14 @@ inline void CopyImage(const Image& from, const Image& to) {
   });
 }
 
+// An image or a copy of it, whose channels are adjacent.
+inline Image WithChannelsLast(const Image& image, Workspace* workspace) {
+  if (image.channel_stride == 1 || image.channels <= 1) return image;
+  const Image copy = image.ChannelsLast(TakeFloats(workspace, image.count()));
+  CopyImage(image, copy);
+  return copy;
+}
+
 // A convolution of x to y, whose channels are last, without what they do not tell: the
 // kernel, its steps, and how far y's pixels are apart.
 inline Convolution ConvolutionOf(const Image& x, const Image& y) {

@@ -13,6 +13,7 @@
 #include "runtime/standalone/operators/elements.h"
 #include "runtime/standalone/operators/float_copy.h"
 #include "runtime/standalone/operators/following.h"
+#include "runtime/standalone/operators/panels.h"
 
 namespace rules_torch::standalone {
 namespace {
@@ -111,9 +112,7 @@ void MultiplyFloats(const AnyProduct& p, const float* panels, const Epilogue& ep
   // One matrix for the whole batch may be a weight.
   const float* packed = panels;
   if (packed == nullptr && p.batch == 1) {
-    const PackedKey key = {
-        b.data,
-        {static_cast<std::int64_t>(Packing::kColumns), p.k, p.n, b.row, b.column}};
+    const PackedKey key = KeyOfPanels(b.data, p.k, p.n, b.row, b.column);
     packed = KeptFloats(workspace, key, PackedSize(p.k, p.n),
                         [&](float* to) { Pack(b, p.k, p.n, to); });
   }
@@ -185,9 +184,8 @@ inline void Multiply(const Operand& a, const Operand& b, const Operand* bias,
 // The panels of a weight of halves, or null if b is none.
 inline const float* PanelsOfHalves(const Operand& b, Workspace* workspace) {
   if (b.rank != 2) return nullptr;
-  const PackedKey key = {b.data,
-                         {static_cast<std::int64_t>(Packing::kColumns), b.sizes[0],
-                          b.sizes[1], b.strides[0], b.strides[1]}};
+  const PackedKey key =
+      KeyOfPanels(b.data, b.sizes[0], b.sizes[1], b.strides[0], b.strides[1]);
   return KeptFloats(workspace, key, PackedSize(b.sizes[0], b.sizes[1]), [&](float* to) {
     WithFloats(&b, Order::kSame, workspace, [&](const Operand* floats) {
       Pack({static_cast<const float*>(floats->data), floats->strides[0],

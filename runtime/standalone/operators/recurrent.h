@@ -15,6 +15,7 @@
 #include "runtime/standalone/operand.h"
 #include "runtime/standalone/operators.h"
 #include "runtime/standalone/operators/elements.h"
+#include "runtime/standalone/operators/panels.h"
 
 namespace rules_torch::standalone {
 namespace {
@@ -25,48 +26,25 @@ inline const float* PackedWeight(const Operand& weight, Workspace* workspace) {
   const std::int64_t k = weight.sizes[1];
   const Matrix b = {static_cast<const float*>(weight.data), weight.strides[1],
                     weight.strides[0]};
-  constexpr std::int64_t kKind = 20;
-  const PackedKey key = {b.data, {kKind, k, n, b.row, b.column}};
+  const PackedKey key = KeyOfPanels(b.data, k, n, b.row, b.column);
   return PackedFloats(workspace, key, PackedSize(k, n),
                       [&](float* to) { Pack(b, k, n, to); });
 }
 
-// A vector with adjacent elements; null for none.
-inline const float* Adjacent(const Operand* vector, Workspace* workspace) {
-  if (vector == nullptr) return nullptr;
-  const auto* data = static_cast<const float*>(vector->data);
-  if (vector->strides[0] == 1) return data;
-  float* copy = TakeFloats(workspace, vector->sizes[0]);
-  for (std::int64_t i = 0; i < vector->sizes[0]; ++i) {
-    copy[i] = data[i * vector->strides[0]];
-  }
-  return copy;
-}
-
-// Copies matrices of one dtype, each with its own strides.
-template <typename T>
-void CopyMatrix(const T* from, std::int64_t from_row, std::int64_t from_column, T* to,
-                std::int64_t to_row, std::int64_t to_column, std::int64_t rows,
-                std::int64_t columns) {
-  for (std::int64_t i = 0; i < rows; ++i) {
-    for (std::int64_t j = 0; j < columns; ++j) {
-      to[i * to_row + j * to_column] = from[i * from_row + j * from_column];
-    }
-  }
-}
-
+// A copy of a matrix, dense.
 inline float* DenseFloats(const Operand& matrix, Workspace* workspace) {
   const std::int64_t rows = matrix.sizes[0];
   const std::int64_t columns = matrix.sizes[1];
   float* copy = TakeFloats(workspace, rows * columns);
-  CopyMatrix(static_cast<const float*>(matrix.data), matrix.strides[0],
-             matrix.strides[1], copy, columns, 1, rows, columns);
+  CopyRows(
+      {static_cast<const float*>(matrix.data), matrix.strides[0], matrix.strides[1]},
+      rows, columns, copy, columns);
   return copy;
 }
 
 inline void WriteFloats(const float* from, const Operand& to) {
-  CopyMatrix(from, to.sizes[1], 1, static_cast<float*>(to.data), to.strides[0],
-             to.strides[1], to.sizes[0], to.sizes[1]);
+  CopyRows({from, to.sizes[1]}, to.sizes[0], to.sizes[1], static_cast<float*>(to.data),
+           to.strides[0]);
 }
 
 inline void RunFloats(const RecurrentOperands& o, Recurrence kind,
@@ -87,8 +65,8 @@ inline void RunFloats(const RecurrentOperands& o, Recurrence kind,
   if (o.projection != nullptr) {
     layer.projection = PackedWeight(*o.projection, workspace);
   }
-  layer.input_biases = Adjacent(o.input_biases, workspace);
-  layer.state_biases = Adjacent(o.state_biases, workspace);
+  layer.input_biases = AdjacentFloats(o.input_biases, workspace);
+  layer.state_biases = AdjacentFloats(o.state_biases, workspace);
   layer.state = DenseFloats(o.state, workspace);
   if (o.cells != nullptr) layer.cells = DenseFloats(*o.cells, workspace);
   layer.out = static_cast<float*>(o.out.data);
@@ -200,16 +178,13 @@ RTORCH_OPERATOR(recurrent_layer)
   const auto kind = static_cast<Recurrence>(operands.kind);
   const std::int32_t dtype = operands.out.dtype;
   if (dtype == RTORCH_FLOAT32) return RunFloats(operands, kind, workspace);
-  switch (dtype) {
-    case RTORCH_FLOAT64:
-      return RunAny<Plain<double, double>>(operands, kind, workspace);
-    case RTORCH_BFLOAT16:
-      return RunAny<BFloat16>(operands, kind, workspace);
-    case RTORCH_FLOAT16:
-      return RunAny<Plain<_Float16, float>>(operands, kind, workspace);
-    default:
-      RefuseDtype("recurrent layer", dtype);
+  if (dtype == RTORCH_FLOAT64) {
+    return RunAny<Plain<double, double>>(operands, kind, workspace);
   }
+  if (!IsHalf(dtype)) RefuseDtype("recurrent layer", dtype);
+  WithHalves(dtype, [&](auto elements) {
+    RunAny<decltype(elements)>(operands, kind, workspace);
+  });
 }
 
 #endif  // RULES_TORCH_STANDALONE_OPERATORS_RECURRENT_H_

@@ -96,19 +96,10 @@ RTORCH_OPERATOR(sort)
  const rules_torch::standalone::Operand& indices,
  rules_torch::standalone::Workspace* workspace) {
   using namespace rules_torch::standalone;
-  const auto run = [&](auto elements) {
+  const std::int32_t dtype = in.dtype == RTORCH_BOOL ? RTORCH_UINT8 : in.dtype;
+  WithAllElements("sorting", dtype, [&](auto elements) {
     SortLines<decltype(elements)>(in, dim, descending, values, indices, workspace);
-  };
-  switch (in.dtype) {
-    case RTORCH_BFLOAT16:
-      return run(BFloat16{});
-    case RTORCH_FLOAT16:
-      return run(Plain<_Float16, float>{});
-    case RTORCH_BOOL:
-      return WithElements("sorting", RTORCH_UINT8, run);
-    default:
-      WithElements("sorting", in.dtype, run);
-  }
+  });
 }
 
 #endif  // RULES_TORCH_STANDALONE_OPERATORS_SORT_H_

@@ -143,16 +143,11 @@ inline void ConvolveTransposed(const Operand& input, const Operand& weight,
                                const Following& following,
                                const ConvolutionShape& shape, const Operand& out,
                                Workspace* workspace) {
-  Image x(input);
+  const Image x = WithChannelsLast(Image(input), workspace);
   const Image filters(weight);
   const Image result(out);
   const Steps steps(shape);
   const Phases phases(filters, steps);
-  if (x.channel_stride != 1 && x.channels > 1) {
-    const Image copy = x.ChannelsLast(TakeFloats(workspace, x.count()));
-    CopyImage(x, copy);
-    x = copy;
-  }
   Image y = result;
   const bool is_direct = y.channel_stride == 1 || y.channels == 1;
   if (!is_direct) y = y.ChannelsLast(TakeFloats(workspace, y.count()));
