@@ -73,6 +73,56 @@ def write(
     return write
 
 
+_NET = """
+    import torch
+    from torch import nn
+    from torch._higher_order_ops.while_loop import while_loop
+    from torch.nn import functional as F
+    from torch_aot import Model
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            {init}
+
+        def forward(self, x):
+            {forward}
+
+    def net():
+        return Model(Net(), (torch.ones({sizes}),))
+"""
+
+
+@pytest.fixture
+def generate_net(
+    write: Callable[[str, str], None],
+    tool: Callable[..., Result],
+    tmp_path: pathlib.Path,
+) -> Callable[..., pathlib.Path]:
+    """Generates the code of a module of one input, by the texts of its methods.
+
+    Takes __init__'s lines, forward's, the input's sizes and further flags of codegen.
+    Returns the folder with "m.h" and the others.
+    """
+    export = "export model.py:net --program=OUT/m.pt2 --signature=OUT/m.json"
+    codegen = "codegen OUT/m.pt2 OUT/m.json --label=//:m --id=m --class=M --out=OUT/m.h"
+
+    def generate(
+        init: str, forward: str, sizes: tuple[int, ...], *flags: str
+    ) -> pathlib.Path:
+        parts = {
+            name: textwrap.indent(part, " " * 12).lstrip()
+            for name, part in (("init", init), ("forward", forward))
+        }
+        write("model.py", _NET.format(sizes=sizes, **parts))
+        for stage in (export.split(), [*codegen.split(), *flags]):
+            result = tool(*stage)
+            assert (result.status, result.output) == (0, "")
+        return tmp_path / "out"
+
+    return generate
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Compares a text with `goldens/NAME.golden`, beside the test's file.

@@ -1,35 +1,12 @@
 """Weights lie as convolutions want them, if nothing else reads them."""
 
 import re
-import textwrap
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-MODEL = """
-    import torch
-    from torch import nn
-    from torch._higher_order_ops.while_loop import while_loop
-    from torch.nn import functional as F
-    from torch_aot import Model
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            {init}
-
-        def forward(self, x):
-            {forward}
-
-    def net():
-        return Model(Net(), (torch.ones({input}),))
-"""
-EXPORT = "export model.py:net --program=OUT/m.pt2 --signature=OUT/m.json".split()
-CODEGEN = (
-    "codegen OUT/m.pt2 OUT/m.json --label=//:m --id=m --class=M --out=OUT/m.h".split()
-)
 IMAGE = (2, 4, 8, 8)
 # A weight that a convolution may be given twice.
 WEIGHT = "self.w = nn.Parameter(torch.arange(144.0).view(4, 4, 3, 3))"
@@ -42,7 +19,7 @@ def parameter(*sizes):
 
 
 @pytest.fixture
-def generate(write, tool, tmp_path):
+def generate(generate_net):
     """Generates a model's code.
 
     Returns the weights as they lie in the file, the strides of those that are not
@@ -50,17 +27,10 @@ def generate(write, tool, tmp_path):
     """
 
     def generate(init, forward, sizes=IMAGE, isas=("x86-64-v3",)):
-        parts = {
-            name: textwrap.indent(part, " " * 12).lstrip()
-            for name, part in (("init", init), ("forward", forward))
-        }
-        write("model.py", MODEL.format(input=sizes, **parts))
-        for stage in (EXPORT, [*CODEGEN, *(f"--isa={isa}" for isa in isas)]):
-            result = tool(*stage)
-            assert (result.status, result.output) == (0, "")
-        wrapper = (tmp_path / "out" / f"m.{isas[0]}.wrapper.cc").read_text()
+        out = generate_net(init, forward, sizes, *(f"--isa={isa}" for isa in isas))
+        wrapper = (out / f"m.{isas[0]}.wrapper.cc").read_text()
         given = re.findall(r"aoti_torch_cpu_convolution\(\w+, (\w+),", wrapper)
-        path = tmp_path / "out" / "m.weights.safetensors"
+        path = out / "m.weights.safetensors"
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
         start = "rules_torch.strides."

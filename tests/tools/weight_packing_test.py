@@ -4,7 +4,6 @@ import io
 import math
 import pathlib
 import re
-import textwrap
 
 import pytest
 import torch
@@ -89,43 +88,15 @@ def test_the_file_says_how_a_weight_is_packed(tmp_path):
 
 # ---- Which weights of a model are packed.
 
-MODEL = """
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
-    from torch_aot import Model
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            {init}
-
-        def forward(self, x):
-            {forward}
-
-    def net():
-        return Model(Net(), (torch.ones({sizes}),))
-"""
-
 
 @pytest.fixture
-def generate(write, tool, tmp_path):
+def generate(generate_net):
     """A function that returns the packings of a model's weights, by their names."""
 
     def generate(init, forward, sizes=(1, 16, 12, 12)):
-        parts = {
-            name: textwrap.indent(part, " " * 12).lstrip()
-            for name, part in (("init", init), ("forward", forward))
-        }
-        write("model.py", MODEL.format(sizes=sizes, **parts))
-        out = tmp_path / "out"
-        for stage in (
-            f"export model.py:net --program={out}/m.pt2 --signature={out}/m.json",
-            f"codegen {out}/m.pt2 {out}/m.json --label=//:m --id=m --class=M "
-            f"--out={out}/m.h --isa=x86-64-v3 --runtime=standalone",
-        ):
-            result = tool(*stage.split())
-            assert (result.status, result.output) == (0, "")
+        out = generate_net(
+            init, forward, sizes, "--isa=x86-64-v3", "--runtime=standalone"
+        )
         path = out / "m.weights.safetensors"
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
