@@ -2,9 +2,9 @@
 
 Every private name is here, but for those in kernel_checks.py, parallel_regions.py,
 results_in_place.py and dispatched_operators.py, which give Inductor's generators other
-methods, recurrent.py, which decomposes layers otherwise, provenance.py, which notes
-what code is of, the modules that worker.py imports early, and the logging that
-compile_model.py silences.
+methods, recurrent.py, fusion.py and fused_operators.py, which decompose and lower
+otherwise, provenance.py, which notes what code is of, the modules that worker.py imports
+early, and the logging that compile_model.py silences.
 Names are looked up before use, and a torch that lacks one is refused. Each mend of a
 known fault says what is wrong; tests/tools/upstream_test.py shows the fault without the
 mend, and so fails when torch has repaired it: then the mend goes.
