@@ -361,10 +361,13 @@ def _weights(graph: Any, source: str) -> WeightsFile:
     """The constants, in the order of the wrapper's."""
     constants = [key for key in graph.constants if key not in graph.folded_constants]
     mutated = graph.mutated_buffers & {*constants}
-    names = {key: upstream.name_of_constant(graph, key) for key in constants}
     return weights_file.pack(
         [
-            (names[key], graph.get_original_value_of_constant(key), key in mutated)
+            (
+                upstream.name_of_constant(graph, key),
+                graph.get_original_value_of_constant(key),
+                key in mutated,
+            )
             for key in constants
         ],
         packings=weight_packing.packings(graph.module),

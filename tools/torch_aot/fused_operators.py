@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ torch.library.define(
     f"(Tensor input, Tensor weight, {_EPILOGUE}, SymInt[] stride, SymInt[] padding, "
     "SymInt[] dilation, SymInt groups, SymInt[] kernel, int packing) -> Tensor",
 )
+
+_RESIDUAL = 4  # its place among the arguments
 
 MATMUL = torch.ops.rtorch.matmul.default
 CONVOLUTION = torch.ops.rtorch.convolution.default
@@ -115,10 +118,9 @@ def _call(operator: Any, name: str, args: Sequence[Any], order: Sequence[int]) -
             are adjacent, and so on.
     """
     ir = look_up("torch._inductor.ir")
-    factors, bias, residual = args[2:5]
-    if residual is not None:
-        residual = ir.ExternKernel.require_stride_order(residual, order)
-    args = [*args[:2], factors, bias, residual, *args[5:]]
+    args = [*args]
+    if args[_RESIDUAL] is not None:
+        args[_RESIDUAL] = ir.ExternKernel.require_stride_order(args[_RESIDUAL], order)
     args = [
         ir.ExternKernel.realize_input(arg) if isinstance(arg, ir.TensorBox) else arg
         for arg in args
@@ -140,6 +142,7 @@ def _call(operator: Any, name: str, args: Sequence[Any], order: Sequence[int]) -
     )
 
 
+@functools.cache
 def _call_class() -> type:
     base = look_up("torch._inductor.ir:ExternKernelOut")
 

@@ -126,10 +126,10 @@ STANDALONE = Runtime(
         "cpu_cumsum": f"{_OPERATORS}/cumulative.h",
         "cpu_mm_out": f"{_OPERATORS}/matmul.h",
         "cpu_recurrent_layer": f"{_OPERATORS}/recurrent.h",
-        "cpu_sort_stable": f"{_OPERATORS}/sort.h",
-        "cpu_topk": f"{_OPERATORS}/sort.h",
         "cpu_rtorch_convolution_out": f"{_OPERATORS}/convolution.h",
         "cpu_rtorch_matmul_out": f"{_OPERATORS}/matmul.h",
+        "cpu_sort_stable": f"{_OPERATORS}/sort.h",
+        "cpu_topk": f"{_OPERATORS}/sort.h",
     },
     # runtime/standalone/*shims.h define them; a test compares.
     shims=frozenset(
