@@ -5,11 +5,10 @@
 #ifndef RULES_TORCH_STANDALONE_AOTI_RUNTIME_H_
 #define RULES_TORCH_STANDALONE_AOTI_RUNTIME_H_
 
-#include "runtime/standalone/complex_shims.h"
-#include "runtime/standalone/cumulative_shims.h"
-#include "runtime/standalone/recurrent_shims.h"
+#include "runtime/standalone/cat_shims.h"
+#include "runtime/standalone/index_shims.h"
 #include "runtime/standalone/shims.h"
-#include "runtime/standalone/sort_shims.h"
+#include "runtime/standalone/view_shims.h"
 // Behind the shims.
 #include <torch/csrc/inductor/aoti_runtime/utils.h>
 
@@ -34,7 +33,9 @@ using RunResources = standalone::RunMemories;
 
 RTorchCode Explain(const std::exception& error, std::string* reason) {
   *reason = error.what();
-  return RTORCH_INTERNAL;
+  const bool is_memory =
+      dynamic_cast<const standalone::OutOfMemory*>(&error) != nullptr;
+  return is_memory ? RTORCH_RESOURCE_EXHAUSTED : RTORCH_INTERNAL;
 }
 
 class RunScope {

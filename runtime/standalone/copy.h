@@ -5,6 +5,7 @@
 #include <torch/headeronly/util/BFloat16.h>
 #include <torch/headeronly/util/Half.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -83,20 +84,53 @@ To Convert(From value) {
   return view;
 }
 
+// Whether torch would broadcast a tensor to these sizes.
+[[maybe_unused]] inline bool Broadcasts(const Tensor& from, std::int64_t rank,
+                                        const std::int64_t* sizes) {
+  const std::int64_t lead = rank - from.rank;
+  for (int i = 0; lead >= 0 && i < from.rank; ++i) {
+    if (from.sizes[i] != sizes[lead + i] && from.sizes[i] != 1) return false;
+  }
+  return lead >= 0;
+}
+
+// The sizes that torch broadcasts both tensors to; returns their number.
+[[maybe_unused]] inline int BroadcastSizes(const Tensor& a, const Tensor& b,
+                                           std::int64_t* sizes) {
+  const Tensor& longer = a.rank >= b.rank ? a : b;
+  const Tensor& shorter = a.rank >= b.rank ? b : a;
+  std::copy_n(longer.sizes, longer.rank, sizes);
+  const int lead = longer.rank - shorter.rank;
+  for (int i = 0; i < shorter.rank; ++i) {
+    if (sizes[lead + i] == 1) sizes[lead + i] = shorter.sizes[i];
+  }
+  return longer.rank;
+}
+
+// `from` with these sizes, to which it is broadcast: a view that holds no memory.
+[[maybe_unused]] inline Tensor Broadcast(const Tensor& from, std::int64_t rank,
+                                         const std::int64_t* sizes) {
+  if (!Broadcasts(from, rank, sizes)) {
+    throw std::runtime_error("tensors have sizes that do not match");
+  }
+  Tensor view = from;
+  view.rank = static_cast<std::int32_t>(rank);
+  const std::int64_t lead = rank - from.rank;
+  for (std::int64_t i = 0; i < rank; ++i) {
+    view.sizes[i] = sizes[i];
+    const bool is_repeated = i < lead || from.sizes[i - lead] == 1;
+    view.strides[i] = is_repeated ? 0 : from.strides[i - lead];
+  }
+  return view;
+}
+
 [[maybe_unused]] inline void Zero(Tensor* tensor);
 
 // As torch's copy_: `from` is broadcast to the sizes of `to` and converted to its
 // dtype. The two do not overlap, or are the same.
 [[maybe_unused]] inline void Copy(const Tensor& from, Tensor* to) {
-  if (from.rank > to->rank) throw std::runtime_error("copy_ to a lower rank");
-  std::int64_t strides[kMaxRank] = {};
-  const int lead = to->rank - from.rank;
-  for (int i = 0; i < from.rank; ++i) {
-    if (from.sizes[i] != to->sizes[lead + i] && from.sizes[i] != 1) {
-      throw std::runtime_error("copy_ between tensors of different sizes");
-    }
-    strides[lead + i] = from.sizes[i] == 1 ? 0 : from.strides[i];
-  }
+  const Tensor view = Broadcast(from, to->rank, to->sizes);
+  const std::int64_t* strides = view.strides;
   if (from.dtype == to->dtype && from.dtype != kComplex128) {  // it has 8 bytes at most
     internal::CopyElements(from.data, {to->sizes, strides, to->rank}, to->data,
                            to->strides, ElementSize(from.dtype));

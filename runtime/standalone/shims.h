@@ -18,13 +18,11 @@
 #include <torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h>
 
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <new>
 #include <utility>
 
-#include "runtime/standalone/convolution_shape.h"
 #include "runtime/standalone/copy.h"
 #include "runtime/standalone/operators.h"
 #include "runtime/standalone/tensor.h"
@@ -333,115 +331,6 @@ static AOTITorchError aoti_torch_copy_(AtenTensorHandle self, AtenTensorHandle s
 static AOTITorchError aoti_torch_zero_(AtenTensorHandle self) {
   rules_torch::standalone::Zero(&rules_torch::standalone::Of(self));
   return AOTI_TORCH_SUCCESS;
-}
-
-// ---- Operators.
-
-static AOTITorchError aoti_torch_cpu_mm_out(AtenTensorHandle out, AtenTensorHandle self,
-                                            AtenTensorHandle mat2) {
-  using namespace rules_torch::standalone;
-  RunWorkspace workspace;
-  RTORCH_VARIANT(matmul)
-  (Read(self), Read(mat2), nullptr, 0, 1, Read(out), &workspace);
-  return AOTI_TORCH_SUCCESS;
-}
-
-static AOTITorchError aoti_torch_cpu_addmm_out(AtenTensorHandle out,
-                                               AtenTensorHandle self,
-                                               AtenTensorHandle mat1,
-                                               AtenTensorHandle mat2, double beta,
-                                               double alpha) {
-  using namespace rules_torch::standalone;
-  RunWorkspace workspace;
-  const Operand bias = Read(self);
-  RTORCH_VARIANT(matmul)
-  (Read(mat1), Read(mat2), &bias, beta, alpha, Read(out), &workspace);
-  return AOTI_TORCH_SUCCESS;
-}
-
-static AOTITorchError aoti_torch_cpu_bmm_out(AtenTensorHandle out,
-                                             AtenTensorHandle self,
-                                             AtenTensorHandle mat2) {
-  using namespace rules_torch::standalone;
-  RunWorkspace workspace;
-  RTORCH_VARIANT(batched_matmul)(Read(self), Read(mat2), Read(out), &workspace);
-  return AOTI_TORCH_SUCCESS;
-}
-
-static AOTITorchError aoti_torch_cpu_convolution(
-    AtenTensorHandle input, AtenTensorHandle weight, AtenTensorHandle* bias,
-    const std::int64_t* stride, std::int64_t stride_len, const std::int64_t* padding,
-    std::int64_t padding_len, const std::int64_t* dilation, std::int64_t dilation_len,
-    std::int32_t transposed, const std::int64_t* output_padding,
-    std::int64_t output_padding_len, std::int64_t groups, AtenTensorHandle* ret0) {
-  using namespace rules_torch::standalone;
-  const ConvolutionArguments convolution(
-      Of(input).rank - 2, {stride, stride_len}, {padding, padding_len},
-      {dilation, dilation_len}, groups, transposed != 0);
-  OwnedTensor result = AllocateConvolution(Of(input), Of(weight), convolution.shape(),
-                                           {output_padding, output_padding_len});
-  RunWorkspace workspace;
-  const Optional given(bias);
-  RTORCH_VARIANT(convolution)
-  (Read(input), Read(weight), given.get(), convolution.shape(), AsOperand(*result),
-   &workspace);
-  return Give(std::move(result), ret0);
-}
-
-// rtorch::matmul and rtorch::convolution of fused_operators.py.
-
-static AOTITorchError aoti_torch_cpu_rtorch_matmul_out(
-    AtenTensorHandle out, AtenTensorHandle a, AtenTensorHandle b,
-    AtenTensorHandle* factors, AtenTensorHandle* bias, AtenTensorHandle* residual,
-    std::int64_t activation, double lowest, double highest, std::int64_t packing) {
-  using namespace rules_torch::standalone;
-  const FollowingArguments arguments(factors, bias, residual, activation, lowest,
-                                     highest);
-  RunWorkspace workspace;
-  RTORCH_VARIANT(fused_matmul)
-  (Read(a), Read(b), static_cast<Packing>(packing), arguments.following(), Read(out),
-   &workspace);
-  return AOTI_TORCH_SUCCESS;
-}
-
-static AOTITorchError aoti_torch_cpu_rtorch_convolution_out(
-    AtenTensorHandle out, AtenTensorHandle input, AtenTensorHandle weight,
-    AtenTensorHandle* factors, AtenTensorHandle* bias, AtenTensorHandle* residual,
-    std::int64_t activation, double lowest, double highest, const std::int64_t* stride,
-    std::int64_t stride_len, const std::int64_t* padding, std::int64_t padding_len,
-    const std::int64_t* dilation, std::int64_t dilation_len, std::int64_t groups,
-    const std::int64_t* kernel, std::int64_t, std::int64_t packing) {
-  using namespace rules_torch::standalone;
-  const FollowingArguments arguments(factors, bias, residual, activation, lowest,
-                                     highest);
-  const ConvolutionArguments convolution(Of(input).rank - 2, {stride, stride_len},
-                                         {padding, padding_len},
-                                         {dilation, dilation_len}, groups, false);
-  RunWorkspace workspace;
-  RTORCH_VARIANT(fused_convolution)
-  (Read(input), Read(weight), kernel, static_cast<Packing>(packing),
-   arguments.following(), convolution.shape(), Read(out), &workspace);
-  return AOTI_TORCH_SUCCESS;
-}
-
-static AOTITorchError aoti_torch_cpu__scaled_dot_product_flash_attention_for_cpu(
-    AtenTensorHandle query, AtenTensorHandle key, AtenTensorHandle value, double,
-    std::int32_t is_causal, AtenTensorHandle* mask, double* scale,
-    AtenTensorHandle* ret0, AtenTensorHandle* ret1) {
-  using namespace rules_torch::standalone;
-  const Tensor& q = Of(query);
-  const std::int64_t lse_sizes[] = {q.sizes[0], q.sizes[1], q.sizes[2]};
-  const std::int64_t lse_strides[] = {q.sizes[1] * q.sizes[2], 1, q.sizes[1]};
-  OwnedTensor out = EmptyLike(q);
-  OwnedTensor lse = Allocate(3, lse_sizes, lse_strides, RTORCH_FLOAT32);
-  RunWorkspace workspace;
-  const Optional given(mask);
-  RTORCH_VARIANT(attention)
-  (Read(query), Read(key), Read(value), given.get(), is_causal != 0,
-   scale != nullptr ? *scale : 1 / std::sqrt(static_cast<double>(q.sizes[3])),
-   AsOperand(*out), AsOperand(*lse), &workspace);
-  Give(std::move(out), ret0);
-  return Give(std::move(lse), ret1);
 }
 
 }  // extern "C"

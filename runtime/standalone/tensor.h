@@ -84,6 +84,14 @@ struct Tensor {
   return static_cast<std::size_t>(extent.size());
 }
 
+// There is no memory for a tensor.
+class OutOfMemory : public std::runtime_error {
+ public:
+  explicit OutOfMemory(std::size_t bytes)
+      : std::runtime_error("out of memory: a tensor of " + std::to_string(bytes) +
+                           " bytes cannot be allocated") {}
+};
+
 // Intermediate results of one run after another: blocks that are freed in a run are
 // what the next allocation of a like size takes, so that a run of sizes seen before
 // allocates nothing.
@@ -170,7 +178,7 @@ class RunMemory {
     block->bytes = bytes;
     if (block->data == nullptr) {
       blocks_.pop_back();
-      throw std::bad_alloc();
+      throw OutOfMemory(bytes);
     }
     return block;
   }

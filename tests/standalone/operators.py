@@ -206,3 +206,35 @@ def attention() -> Model:
             "mask": torch.randn(2, 1, 4, 9),
         },
     )
+
+
+class Concatenation(torch.nn.Module):
+    """Of bytes, for which Inductor calls an operator: in any layout, and of nothing."""
+
+    def forward(self, image, rows):
+        last = image.to(memory_format=torch.channels_last)
+        small = rows.to(torch.int8)
+        return {
+            "channels": torch.cat([image, image + 1], dim=1),
+            "last": torch.cat([last, last + 1, last[:, :1]], dim=1),
+            "mixed": torch.cat([last, image], dim=-1),
+            "batch": torch.cat([image[1:], image]),
+            "one": torch.cat([image]),
+            "signed": torch.cat([small, small[:, :0], -small.flip(1)], dim=1),
+            "turned": torch.cat([small.T, small.T[:2]], dim=0),
+            "nothing": torch.cat([rows[0, :0], rows, rows[:0]]),
+            "empty": torch.cat([rows[0, :0], rows[0, :0]]),
+            "truths": torch.cat([rows > 3, rows < 7], dim=1),
+        }
+
+
+def concatenation() -> Model:
+    batch = torch.export.Dim("batch", min=3, max=9)
+    return Model(
+        Concatenation(),
+        inputs={
+            "image": torch.randint(0, 250, (4, 3, 5, 7), dtype=torch.uint8),
+            "rows": torch.randint(0, 128, (4, 37), dtype=torch.uint8),
+        },
+        dynamic_shapes={"image": {0: batch}, "rows": {}},
+    )

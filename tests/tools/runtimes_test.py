@@ -66,6 +66,17 @@ def test_operators_are_included_once():
     )
 
 
+def test_a_wrapper_has_the_shims_of_operators_that_it_calls():
+    # Without optimisation an unused shim still wants its operator when it is linked.
+    included = runtimes.STANDALONE.includes("m_v3", "aoti_torch_cpu_topk(a, 1);")
+    assert '"runtime/standalone/sort_shims.h"' in included
+    assert "matmul" not in included
+    declared = "AOTITorchError aoti_torch_cpu__fft_c2r(AtenTensorHandle self);"
+    assert "fourier" not in runtimes.STANDALONE.includes("m_v3", declared)
+    for family in set(runtimes.STANDALONE.operators.values()):
+        assert pathlib.Path(f"runtime/standalone/{family}_shims.h") in SHIMS
+
+
 def test_an_operator_that_the_runtime_lacks_is_an_error_at_its_line(write, tool):
     write("model.py", MEDIANS)
     assert tool(*EXPORT.split()).status == 0

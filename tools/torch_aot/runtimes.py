@@ -27,6 +27,7 @@ from torch_aot.upstream import Patch, with_shims
 
 # In C++ before the runtime's header: the variant's own symbol for an operator's name.
 _VARIANT = "RTORCH_VARIANT"
+_STANDALONE = "runtime/standalone"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +38,10 @@ class Runtime:
         name: As in rules and on command lines.
         header: What its wrappers include first.
         shims: The shims that it has, without "aoti_torch_"; None: all that torch has.
-        operators: Of shims that are operators, the header that implements them; they
-            are a source of their own, compiled with the kernels' flags.
+        operators: Of shims that call operators, the family: `FAMILY_shims.h` has them,
+            and `operators/FAMILY.h` what they call, which is a source of its own,
+            compiled with the kernels' flags. Neither is there for a family that the
+            model does not use: without optimisation nothing else would leave it out.
         c_shims: Operators without a shim in torch, and how theirs are declared.
         call_operator: The header with which wrappers call the user's operators.
         has_ops: Whether these are there: by the dispatcher, or as C functions.
@@ -68,6 +71,8 @@ class Runtime:
     def includes(self, variant: str, wrapper: str) -> str:
         """The start of a wrapper."""
         text = f'{self._define(variant)}#include "{self.header}"'
+        for family in self._families(wrapper):
+            text += f'\n#include "{_STANDALONE}/{family}_shims.h"'
         if dispatched_operators.called(wrapper):
             text += f'\n#include "{self.call_operator}"'
             if self.shims is not None:
@@ -76,13 +81,21 @@ class Runtime:
 
     def operators_of(self, variant: str, wrapper: str) -> str:
         """The C++ of the operators that a wrapper calls."""
-        headers = {
-            header
-            for name, header in self.operators.items()
-            if re.search(rf"\baoti_torch_{name}\b", wrapper)
-        }
-        included = "".join(f'#include "{header}"\n' for header in sorted(headers))
+        included = "".join(
+            f'#include "{_STANDALONE}/operators/{family}.h"\n'
+            for family in self._families(wrapper)
+        )
         return f"{self._define(variant)}\n{included}"
+
+    def _families(self, wrapper: str) -> list[str]:
+        # Each wrapper declares the shims of `c_shims`, whether it calls them or not.
+        return sorted(
+            {
+                family
+                for name, family in self.operators.items()
+                if re.search(rf"(?<!AOTITorchError )\baoti_torch_{name}\b", wrapper)
+            }
+        )
 
     def _define(self, variant: str) -> str:
         if self.shims is None:
@@ -92,7 +105,6 @@ class Runtime:
 
 _DTYPES = "bfloat16 bool float16 float32 float64 int16 int32 int64 int8 uint8".split()
 _SCALARS = [dtype for dtype in _DTYPES if dtype not in ("bfloat16", "float16")]
-_OPERATORS = "runtime/standalone/operators"
 
 # Of torch's operators without a shim in torch.
 _C_SHIMS = {
@@ -114,22 +126,22 @@ STANDALONE = Runtime(
     patches=(fused_operators.lowerings(), with_shims(_C_SHIMS)),
     c_shims=recurrent.C_SHIMS | _C_SHIMS,
     operators={
-        "cpu__fft_c2c": f"{_OPERATORS}/fourier.h",
-        "cpu__fft_c2r": f"{_OPERATORS}/fourier.h",
-        "cpu__fft_r2c": f"{_OPERATORS}/fourier.h",
-        "cpu__scaled_dot_product_flash_attention_for_cpu": f"{_OPERATORS}/attention.h",
-        "cpu_abs": f"{_OPERATORS}/complex.h",
-        "cpu_addmm_out": f"{_OPERATORS}/matmul.h",
-        "cpu_bmm_out": f"{_OPERATORS}/matmul.h",
-        "cpu_convolution": f"{_OPERATORS}/convolution.h",
-        "cpu_cumprod": f"{_OPERATORS}/cumulative.h",
-        "cpu_cumsum": f"{_OPERATORS}/cumulative.h",
-        "cpu_mm_out": f"{_OPERATORS}/matmul.h",
-        "cpu_recurrent_layer": f"{_OPERATORS}/recurrent.h",
-        "cpu_rtorch_convolution_out": f"{_OPERATORS}/convolution.h",
-        "cpu_rtorch_matmul_out": f"{_OPERATORS}/matmul.h",
-        "cpu_sort_stable": f"{_OPERATORS}/sort.h",
-        "cpu_topk": f"{_OPERATORS}/sort.h",
+        "cpu__fft_c2c": "fourier",
+        "cpu__fft_c2r": "fourier",
+        "cpu__fft_r2c": "fourier",
+        "cpu__scaled_dot_product_flash_attention_for_cpu": "attention",
+        "cpu_abs": "complex",
+        "cpu_addmm_out": "matmul",
+        "cpu_bmm_out": "matmul",
+        "cpu_convolution": "convolution",
+        "cpu_cumprod": "cumulative",
+        "cpu_cumsum": "cumulative",
+        "cpu_mm_out": "matmul",
+        "cpu_recurrent_layer": "recurrent",
+        "cpu_rtorch_convolution_out": "convolution",
+        "cpu_rtorch_matmul_out": "matmul",
+        "cpu_sort_stable": "sort",
+        "cpu_topk": "sort",
     },
     # runtime/standalone/*shims.h define them; a test compares.
     shims=frozenset(
@@ -148,14 +160,21 @@ STANDALONE = Runtime(
             "cpu_abs",
             "cpu_addmm_out",
             "cpu_bmm_out",
+            "cpu_cat",
             "cpu_convolution",
             "cpu_cumprod",
             "cpu_cumsum",
+            "cpu_index_Tensor",
+            "cpu_masked_scatter",
+            "cpu_masked_select",
             "cpu_mm_out",
+            "cpu_nonzero",
             "cpu_permute",
             "cpu_recurrent_layer",
+            "cpu_repeat_interleave_Tensor",
             "cpu_rtorch_convolution_out",
             "cpu_rtorch_matmul_out",
+            "cpu_scatter_reduce_two_out",
             "cpu_slice_Tensor",
             "cpu_sort_stable",
             "cpu_topk",
@@ -180,6 +199,7 @@ STANDALONE = Runtime(
             "get_storage_offset",
             "get_stride",
             "get_strides",
+            "index_put_out",
             "layout_strided",
             "new_tensor_handle",
             "zero_",
