@@ -187,7 +187,15 @@ class Indexed {
       if (indices[i] == nullptr) continue;
       const int lead = shape_rank - indices[i]->rank;
       for (int j = 0; j < indices[i]->rank; ++j) {
-        if (indices[i]->sizes[j] != 1) shape[lead + j] = indices[i]->sizes[j];
+        if (shape[lead + j] == 1) shape[lead + j] = indices[i]->sizes[j];
+      }
+    }
+    for (int i = 0; i < tensor.rank; ++i) {
+      if (indices[i] != nullptr && !Broadcasts(*indices[i], shape_rank, shape)) {
+        throw std::runtime_error("shape mismatch: indices of shape " +
+                                 ShapeText(indices[i]->rank, indices[i]->sizes) +
+                                 " cannot be broadcast to " +
+                                 ShapeText(shape_rank, shape));
       }
     }
     if (rest_.rank + shape_rank > kMaxRank) {
@@ -308,13 +316,24 @@ T Identity(Reduction reduction) {
 // The elements of `out` that `index` names along `dim`, which a scatter writes.
 class Scattered {
  public:
-  Scattered(const Tensor& out, std::int64_t dim, const Tensor& index)
-      : out_(out), dim_(DimOf(out, dim)), index_(index) {
+  Scattered(const Tensor& out, std::int64_t dim, const Tensor& index, const Tensor& src)
+      : out_(out), dim_(DimOf(out, dim)), index_(index), src_rank_(src.rank) {
+    if (NumElements(index) == 0) return;
     // A scalar is as a line of one element.
-    if (out.rank > 0 && index.rank != out.rank && NumElements(index) > 0) {
-      throw std::runtime_error("scatter has an index of rank " +
-                               std::to_string(index.rank) + " for a tensor of rank " +
-                               std::to_string(out.rank));
+    const auto size = [](const Tensor& tensor, int i) {
+      return tensor.rank > 0 ? tensor.sizes[i] : 1;
+    };
+    const auto rank = [](const Tensor& tensor) { return std::max(tensor.rank, 1); };
+    bool fits = rank(index) == rank(out) && rank(index) == rank(src);
+    for (int i = 0; fits && i < rank(index); ++i) {
+      fits = size(index, i) <= size(src, i) &&
+             (i == dim_ || size(index, i) <= size(out, i));
+    }
+    if (!fits) {
+      throw std::runtime_error(
+          "scatter has an index of shape " + ShapeText(index.rank, index.sizes) +
+          " for a tensor of shape " + ShapeText(out.rank, out.sizes) +
+          " and values of shape " + ShapeText(src.rank, src.sizes));
     }
   }
 
@@ -331,7 +350,7 @@ class Scattered {
       std::int64_t other = 0;
       for (int i = 0; i < index_.rank; ++i) {
         if (out_.rank > 0) at += (i == dim_ ? found : place[i]) * out_.strides[i];
-        other += place[i] * strides[i];
+        if (src_rank_ > 0) other += place[i] * strides[i];
       }
       act(at, other);
     });
@@ -341,6 +360,7 @@ class Scattered {
   const Tensor& out_;
   const std::int64_t dim_;
   const Tensor& index_;
+  const int src_rank_;
 };
 
 // A scatter's result before anything is written: in place, or a copy.
@@ -356,7 +376,7 @@ inline AOTITorchError Scatter(AtenTensorHandle out, AtenTensorHandle self,
                               bool include_self) {
   Tensor& result = Start(out, self);
   const Tensor& values = Of(src);
-  const Scattered scattered(result, dim, Of(index));
+  const Scattered scattered(result, dim, Of(index), values);
   WithType(result.dtype, [&](auto type) {
     using T = decltype(type);
     auto* data = static_cast<T*>(result.data);
