@@ -432,10 +432,10 @@ def _parser(output_root: str) -> argparse.ArgumentParser:
     )
     added.add_argument(
         "--runtime",
-        default="libtorch",
+        default="standalone",
         choices=("libtorch", "standalone"),
         help="what the code stands on: PyTorch's library, or operators that are "
-        "compiled with it [libtorch]",
+        "compiled with it [standalone]",
     )
     added.add_argument(
         "--c_ops",

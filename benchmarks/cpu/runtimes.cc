@@ -12,17 +12,17 @@
 #include <random>
 #include <vector>
 
-#include "models/encoder.h"
 #include "models/gated.h"
 #include "models/lstm.h"
 #include "models/mlp.h"
 #include "models/resnet.h"
 #include "rules_torch/abi.h"
+#include "tests/libtorch/encoder.h"
+#include "tests/libtorch/gated.h"
+#include "tests/libtorch/lstm.h"
+#include "tests/libtorch/mlp.h"
+#include "tests/libtorch/resnet.h"
 #include "tests/standalone/encoder.h"
-#include "tests/standalone/gated.h"
-#include "tests/standalone/lstm.h"
-#include "tests/standalone/mlp.h"
-#include "tests/standalone/resnet.h"
 
 namespace {
 
@@ -121,14 +121,13 @@ int main(int argc, char** argv) {
   std::printf("%-10s %5s %12s %12s %6s\n", "model", "size", "libtorch us",
               "standalone us", "ratio");
   for (const std::int64_t size : {1, 16}) {
-    Compare("mlp", size, rounds * 10, models::Mlp::Api(),
-            tests::standalone::Mlp::Api());
-    Compare("gated", size, rounds * 10, models::Gated::Api(),
-            tests::standalone::Gated::Api());
-    Compare("lstm", size, rounds, models::Lstm::Api(), tests::standalone::Lstm::Api());
-    Compare("encoder", size, rounds, models::Encoder::Api(),
+    Compare("mlp", size, rounds * 10, tests::libtorch::Mlp::Api(), models::Mlp::Api());
+    Compare("gated", size, rounds * 10, tests::libtorch::Gated::Api(),
+            models::Gated::Api());
+    Compare("lstm", size, rounds, tests::libtorch::Lstm::Api(), models::Lstm::Api());
+    Compare("encoder", size, rounds, tests::libtorch::Encoder::Api(),
             tests::standalone::Encoder::Api());
   }
-  Compare("resnet", 1, rounds / 20 + 1, models::Resnet::Api(),
-          tests::standalone::Resnet::Api());
+  Compare("resnet", 1, rounds / 20 + 1, tests::libtorch::Resnet::Api(),
+          models::Resnet::Api());
 }

@@ -20,7 +20,7 @@ expect() {
 "$c_api" "$library" > output
 expect '//models:resnet'
 expect '  signature: \(image: float32\[batch, 3, 224, 224\]\) -> \(logits: float32\[batch, 1000\]\)'
-expect '  weights: 467[0-9]{5} bytes'
+expect '  weights: 541[0-9]{5} bytes'
 expect '  input image: float32\[batch, 3, 224, 224\]'
 expect '  output logits: float32\[batch, 1000\]'
 expect 'best of 1000 classes: [0-9]{1,3}, score [0-9.]+'

@@ -370,15 +370,15 @@ def cc_torch_library(
       isas: list of strings; instruction sets to generate and compile kernels for, of
         those that the flag `--@rules_torch//rules:isas` takes. Default: that flag, and
         that by default `x86-64-v3`, or `aarch64` on that CPU. Never the build machine's.
-      ops: list of labels; with `runtime = "standalone"`, a `cc_library` with the operators of
-        your own that the model calls, as C functions: `rules_torch/op.h`. With `libtorch` the
-        `ops` of the `torch_model` are linked, and there is no need for others.
+      ops: list of labels; a `cc_library` with the operators of your own that the model
+        calls, as C functions: `rules_torch/op.h`. With `runtime = "libtorch"` the `ops` of
+        the `torch_model` are linked, and there is no need for others.
       runtime: string; what the model's code stands on. `libtorch`: PyTorch's own C++
         library, which has every operator, is linked as a shared library and takes 430 MB.
         `standalone`: operators that are compiled with the model's kernels; the model needs
         no library but those of C++ and OpenMP. One that it lacks fails the build, with
         the model's line. Models of both kinds can be in one program. Default: the flag
-        `--@rules_torch//rules:runtime`, and that by default `libtorch`.
+        `--@rules_torch//rules:runtime`, and that by default `standalone`.
       threads: string; `openmp`: as many threads as `OMP_NUM_THREADS` or the machine that
         runs the model says; `none`: the calling thread alone; or a number, for which
         loops are split alike on machines of any size. Default: the flag

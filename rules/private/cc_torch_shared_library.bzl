@@ -20,9 +20,9 @@ The library exports one symbol, `rtorch_model_api`, which returns the table that
 libraries can be loaded into one process (with `RTLD_LOCAL`, dlopen's default).
 A C target that uses it has it in `data` and `@rules_torch//runtime:abi` in `deps`.
 
-libtorch's libraries are in its runfiles, and it finds them there and in `bazel-bin`. To
-deploy it elsewhere, ship them in one folder and name that in `LD_LIBRARY_PATH`, or set
-an RPATH with `patchelf`.
+With `runtime = "libtorch"` libtorch's libraries are in its runfiles, and it finds them
+there and in `bazel-bin`. To deploy it elsewhere, ship them in one folder and name that in
+`LD_LIBRARY_PATH`, or set an RPATH with `patchelf`.
 """
 
 _ATTRS = {

@@ -39,7 +39,7 @@ protocol, and returns a named tuple of the same kind. It imports neither torch n
 and needs neither; Python is CPython 3.11 or newer. [docs/python.md](python.md) is the
 guide.
 
-As in C++ programs, the model runs on libtorch: on that of the program's torch, where it
+With `runtime = "libtorch"` the model runs on the libtorch of the program's torch, where it
 depends on one, or else on its own, which is in the runfiles.
 """
 

@@ -14,7 +14,7 @@ SETTINGS = {
         values = "list of {}".format(", ".join(["`{}`".format(isa) for isa in ISAS])),
     ),
     "runtime": struct(
-        default = "libtorch",
+        default = "standalone",
         doc = "The runtime of every `cc_torch_library` without `runtime`.",
         values = "`libtorch` or `standalone`",
     ),

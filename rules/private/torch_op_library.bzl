@@ -34,9 +34,9 @@ A `cc_binary` that links it has the operator from its start on, for what
 `torch::jit::load` reads. [docs/torch_ops.md](torch_ops.md) is the guide.
 
 Outputs: `<name>.py` with a type stub, and `lib<name>.so`, which
-`torch.ops.load_library` takes as well. The library uses libtorch's stable ABI; with
-`runtime = "standalone"` for the model it serves torch 2.10 and all later versions, with
-`libtorch` the version that compiled it.
+`torch.ops.load_library` takes as well. The library uses libtorch's stable ABI and serves
+torch 2.10 and all later versions; with `runtime = "libtorch"` for the model it is for the
+version that compiled it.
 
 The model computes no gradients. One with state cannot be an operator.
 """

@@ -20,9 +20,10 @@ _HEAD = """\
 ```
 
 PyTorch tests itself on samples of its operators: `op_db`, {operators} of them, variants
-counted apart. A few small samples of each are exported, compiled and run here, in float32,
-int64 and bool where the operator takes them. {right} of {samples} samples give what eager
-PyTorch gives; the others fail the build, and the last column says why. Of the operators,
+counted apart. A few small samples of each are exported, compiled and run here, with
+`runtime = "libtorch"`, in float32, int64 and bool where the operator takes them.
+{right} of {samples} samples give what eager PyTorch gives;
+the others fail the build, and the last column says why. Of the operators,
 {all} are right in all samples, {some} in some and {none} in none.
 
 Complex results are compared as `torch.view_as_real` gives them, and an operator that

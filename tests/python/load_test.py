@@ -22,7 +22,7 @@ def test_a_path_is_as_good_as_a_module():
     model = rtorch.load(MLP)
     assert issubclass(model, rtorch.Model)
     assert model.__doc__ == (
-        "The compiled model //models:mlp: (x: float32[batch, 8]) -> (y: float32[batch, 4])"
+        "The compiled model //tests/libtorch:mlp: (x: float32[batch, 8]) -> (y: float32[batch, 4])"
     )
     y = model().run(ROWS).y
     assert memoryview(y).tolist() == memoryview(mlp_py.Mlp().run(x=ROWS).y).tolist()

@@ -254,7 +254,7 @@ def test_tensors_are_made_by_models():
 
 def test_what_a_model_says_of_itself():
     assert repr(mlp_py.Mlp()) == (
-        "<compiled model //models:mlp(x: float32[batch, 8]) -> (y: float32[batch, 4])>"
+        "<compiled model //tests/libtorch:mlp(x: float32[batch, 8]) -> (y: float32[batch, 4])>"
     )
     assert "x: float32[batch, 8]" in mlp_py.Mlp.__doc__
     assert issubclass(mlp_py.Mlp, rtorch.Model)

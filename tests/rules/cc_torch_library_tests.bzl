@@ -28,8 +28,8 @@ load(
 _TABLE = "library.model.cc"
 _WRAPPER = "library.x86-64-v3.wrapper.cc"
 _KERNELS = "library.x86-64-v3.kernels.cc"
-_OPERATORS = "standalone.x86-64-v3.operators.cc"
-_SOURCES = [_TABLE, _KERNELS, _WRAPPER]
+_OPERATORS = "library.x86-64-v3.operators.cc"
+_SOURCES = [_TABLE, _KERNELS, _OPERATORS, _WRAPPER]
 
 # ---- Providers.
 
@@ -74,10 +74,11 @@ def _output_groups_impl(ctx):
         "library.model.cc",
         "library.weights.safetensors",
         _KERNELS,
+        _OPERATORS,
         _WRAPPER,
     ], names(groups.torch_generated))
     objects = groups.compilation_outputs.to_list()
-    asserts.equals(env, 4, len(objects), "objects: {}".format(objects))
+    asserts.equals(env, 5, len(objects), "objects: {}".format(objects))
     asserts.equals(env, ["o"], {file.extension: None for file in objects}.keys())
     return analysistest.end(env)
 
@@ -186,6 +187,7 @@ def _codegen_outputs_impl(ctx):
         "library.weights.fingerprint",
         "library.weights.safetensors",
         _KERNELS,
+        _OPERATORS,
         _WRAPPER,
     ], names(action_of(env, "TorchCodegen").outputs))
     asserts.equals(env, [], actions_of(env, "TorchExport"), "that is torch_model's")
@@ -378,9 +380,9 @@ def _runtime_test(runtime, config_settings = {}):
 
     return analysistest.make(impl, config_settings = config_settings)
 
-_runtime_by_default_test = _runtime_test("libtorch")
-_runtime_by_flag_test = _runtime_test("standalone", {RUNTIME: "standalone"})
-_runtime_by_attribute_test = _runtime_test("standalone", {RUNTIME: "libtorch"})
+_runtime_by_default_test = _runtime_test("standalone")
+_runtime_by_flag_test = _runtime_test("libtorch", {RUNTIME: "libtorch"})
+_runtime_by_attribute_test = _runtime_test("libtorch", {RUNTIME: "standalone"})
 _unknown_runtime_test = failure_test(
     "runtime must be 'libtorch' or 'standalone', not 'tensorflow'",
     {RUNTIME: "tensorflow"},
@@ -409,7 +411,7 @@ def _operators_impl(ctx):
     suffixes = [action.argv[-1] for action in actions_of(env, "CppRenameSymbols")]
     asserts.true(env, suffixes, "weak symbols keep their names")
     for suffix in suffixes:
-        asserts.equals(env, ".rtorch_tests_rules_standalone_x86-64-v3", suffix)
+        asserts.equals(env, ".rtorch_tests_rules_library_x86-64-v3", suffix)
     return analysistest.end(env)
 
 _operators_test = analysistest.make(_operators_impl)
@@ -568,9 +570,9 @@ def cc_torch_library_test_suite(name):
         threads = "3",
     )
     cc_torch_library(
-        name = "standalone",
+        name = "over_libtorch",
         model = ":model",
-        runtime = "standalone",
+        runtime = "libtorch",
         tags = ["manual"],
     )
     cc_torch_library(
@@ -621,11 +623,11 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_isas_by_flag_test": (_isas_by_flag_test, ":library"),
         "cc_torch_library_linked_statically_test": (_linked_statically_test, ":library"),
         "cc_torch_library_links_test": (_links_test, ":library"),
-        "cc_torch_library_links_the_runtime_test": (_links_the_runtime_test, ":library"),
+        "cc_torch_library_links_the_runtime_test": (_links_the_runtime_test, ":over_libtorch"),
         "cc_torch_library_namespace_of_a_macro_test": (_namespace_of_a_macro_test, ":namespace_of_a_macro_codegen"),
         "cc_torch_library_not_a_model_test": (_not_a_model_test, ":library_of_no_model_codegen"),
         "cc_torch_library_one_copy_of_weights_test": (_one_copy_of_weights_test, ":v4_library"),
-        "cc_torch_library_operators_test": (_operators_test, ":standalone"),
+        "cc_torch_library_operators_test": (_operators_test, ":library"),
         "cc_torch_library_optimised_in_fastbuild_test": (_optimised_in_fastbuild_test, ":library"),
         "cc_torch_library_optimised_in_opt_test": (_optimised_in_opt_test, ":library"),
         "cc_torch_library_output_groups_test": (_output_groups_test, ":library"),
@@ -633,15 +635,15 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_providers_test": (_providers_test, ":library"),
         "cc_torch_library_public_headers_test": (_public_headers_test, ":library"),
         "cc_torch_library_rounds_as_eager_test": (_rounds_as_eager_test, ":library"),
-        "cc_torch_library_runtime_by_attribute_test": (_runtime_by_attribute_test, ":standalone_codegen"),
+        "cc_torch_library_runtime_by_attribute_test": (_runtime_by_attribute_test, ":over_libtorch_codegen"),
         "cc_torch_library_runtime_by_default_test": (_runtime_by_default_test, ":library_codegen"),
         "cc_torch_library_runtime_by_flag_test": (_runtime_by_flag_test, ":library_codegen"),
-        "cc_torch_library_standalone_links_no_torch_test": (_standalone_links_no_torch_test, ":standalone"),
+        "cc_torch_library_standalone_links_no_torch_test": (_standalone_links_no_torch_test, ":library"),
         "cc_torch_library_symbols_test": (_symbols_test, ":library"),
         "cc_torch_library_threads_by_attribute_test": (_threads_by_attribute_test, ":v4_library_codegen"),
         "cc_torch_library_threads_by_default_test": (_threads_by_default_test, ":library_codegen"),
         "cc_torch_library_threads_by_flag_test": (_threads_by_flag_test, ":library_codegen"),
-        "cc_torch_library_torch_stays_private_test": (_torch_stays_private_test, ":library"),
+        "cc_torch_library_torch_stays_private_test": (_torch_stays_private_test, ":over_libtorch"),
         "cc_torch_library_unknown_isa_test": (_unknown_isa_test, ":library_codegen"),
         "cc_torch_library_unknown_runtime_test": (_unknown_runtime_test, ":library_codegen"),
         "cc_torch_library_weak_symbols_test": (_weak_symbols_test, ":v4_library"),

@@ -4,6 +4,7 @@ load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:defs.bzl", "cc_torch_shared_library")
 load(
     ":util.bzl",
+    "RUNTIME",
     "action_of",
     "actions_of",
     "assert_contains",
@@ -96,7 +97,10 @@ def _runfiles_impl(ctx):
         assert_contains(env, names(runfiles), file)
     return analysistest.end(env)
 
-_runfiles_test = analysistest.make(_runfiles_impl)
+_runfiles_test = analysistest.make(
+    _runfiles_impl,
+    config_settings = {RUNTIME: "libtorch"},
+)
 
 # Other C++ libraries have no model's table to export.
 _not_a_model_test = failure_test("does not have mandatory providers: 'TorchCodegenInfo'")

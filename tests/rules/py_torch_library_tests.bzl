@@ -5,6 +5,7 @@ load("@rules_python//python:defs.bzl", "PyInfo")
 load("//rules:defs.bzl", "cc_torch_library", "py_torch_library")
 load(
     ":util.bzl",
+    "RUNTIME",
     "action_of",
     "actions_of",
     "assert_contains",
@@ -65,7 +66,10 @@ def _runfiles_impl(ctx):
     assert_lacks(env, names(runfiles), ".safetensors")
     return analysistest.end(env)
 
-_runfiles_test = analysistest.make(_runfiles_impl)
+_runfiles_test = analysistest.make(
+    _runfiles_impl,
+    config_settings = {RUNTIME: "libtorch"},
+)
 
 def _arguments_impl(ctx):
     """The tool is told the module's label and where the library will lie."""

@@ -15,6 +15,7 @@ load(
     ":util.bzl",
     "CPP_EXTENSIONS",
     "EXTRA_TOOLCHAINS",
+    "RUNTIME",
     "action_of",
     "assert_contains",
     "assert_lacks",
@@ -151,6 +152,9 @@ _other_compiler_is_the_reference_test = analysistest.make(
     config_settings = _extra("other_compiler_toolchain"),
 )
 
+# One that has no `standalone`.
+_OTHER_RUNTIME = _extra("other_runtime_toolchain") | {RUNTIME: "libtorch"}
+
 def _other_runtime_impl(ctx):
     """Another runtime is what generated code is compiled against; ours is not there.
 
@@ -169,7 +173,7 @@ def _other_runtime_impl(ctx):
 
 _other_runtime_test = analysistest.make(
     _other_runtime_impl,
-    config_settings = _extra("other_runtime_toolchain"),
+    config_settings = _OTHER_RUNTIME,
 )
 
 def _other_runtime_keeps_the_compiler_impl(ctx):
@@ -181,7 +185,7 @@ def _other_runtime_keeps_the_compiler_impl(ctx):
 
 _other_runtime_keeps_the_compiler_test = analysistest.make(
     _other_runtime_keeps_the_compiler_impl,
-    config_settings = _extra("other_runtime_toolchain"),
+    config_settings = _OTHER_RUNTIME,
 )
 
 def _other_runtime_linked_impl(ctx):
@@ -196,7 +200,7 @@ def _other_runtime_linked_impl(ctx):
 
 _other_runtime_linked_test = analysistest.make(
     _other_runtime_linked_impl,
-    config_settings = _extra("other_runtime_toolchain"),
+    config_settings = _OTHER_RUNTIME,
 )
 
 def toolchain_test_suite(name):

@@ -5,6 +5,7 @@ load("//rules:defs.bzl", "torch_model_test")
 load(
     ":util.bzl",
     "CPP_EXTENSIONS",
+    "RUNTIME",
     "action_of",
     "actions_of",
     "assert_contains",
@@ -25,7 +26,10 @@ def _executable_impl(ctx):
     assert_contains(env, runfiles, "libtorch_cpu.so")
     return analysistest.end(env)
 
-_executable_test = analysistest.make(_executable_impl)
+_executable_test = analysistest.make(
+    _executable_impl,
+    config_settings = {RUNTIME: "libtorch"},
+)
 
 def _reference_inputs_impl(ctx):
     """Eager PyTorch runs the model's own source, not the program that is under test."""

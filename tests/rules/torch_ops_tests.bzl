@@ -134,13 +134,13 @@ def torch_ops_test_suite(name):
     cc_torch_library(
         name = "library_of_ops",
         model = ":model_of_ops",
+        runtime = "libtorch",
         tags = ["manual"],
     )
     cc_torch_library(
         name = "standalone_of_ops",
         model = ":model_of_ops",
         ops = [":cc"],
-        runtime = "standalone",
         tags = ["manual"],
     )
     suite(name, {

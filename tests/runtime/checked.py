@@ -109,7 +109,7 @@ def asserted() -> Model:
 
 
 class Placed(nn.Module):
-    """Writes to places that data names, by operators of libtorch."""
+    """Writes to places that data names, by operators of the runtime."""
 
     def forward(
         self,

@@ -1,4 +1,4 @@
-// Real models that run out of memory, in the generated code and in libtorch. See
+// Real models that run out of memory, in the generated code and in the runtime. See
 // corners.py.
 #include <cstddef>
 #include <cstdint>
@@ -64,7 +64,7 @@ TEST_F(CompiledMemoryTest, TheModelWorksOnAfterwards) {
   api_.release(&output);
 }
 
-// Whichever allocation of libtorch's or the generated code's fails.
+// Whichever allocation of the runtime's or the generated code's fails.
 TEST_F(CompiledMemoryTest, AnyAllocationOfARun) {
   std::vector<float> x(3, 2);
   const RTorchTensor input = Ones(&x);

@@ -215,8 +215,8 @@ TEST_F(CompiledModelTest, DescribesItself) {
   EXPECT_STREQ(api.outputs[0].name, "y");
   ASSERT_EQ(api.num_symbols, 1);
   EXPECT_STREQ(api.symbols[0].name, "batch");
-  // 8 * 16 + 16 + 16 * 4 + 4 floats.
-  EXPECT_EQ(api.weights_size, 512u + 64 + 256 + 16);
+  // 8 * 16 + 16 + 16 * 16 + 4 floats: packed, a matrix has a multiple of 16 columns.
+  EXPECT_EQ(api.weights_size, 512u + 64 + 1024 + 16);
 }
 
 // Bytes that are allocated. A sanitizer's allocator gives 0.

@@ -18,14 +18,14 @@ std::atomic<std::size_t> largest{0};  // of all allocations for tensors, in byte
 
 }  // namespace
 
-// Stands before libc's, which libtorch asks for the memory of tensors.
-extern "C" int posix_memalign(void** memory, std::size_t alignment, std::size_t size) {
+// Stands before libc's, which models ask for the memory of tensors.
+extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) {
   static const auto real =
-      reinterpret_cast<decltype(&posix_memalign)>(dlsym(RTLD_NEXT, "posix_memalign"));
+      reinterpret_cast<decltype(&aligned_alloc)>(dlsym(RTLD_NEXT, "aligned_alloc"));
   std::size_t before = largest;
   while (before < size && !largest.compare_exchange_weak(before, size)) {
   }
-  return real(memory, alignment, size);
+  return real(alignment, size);
 }
 
 namespace rules_torch {

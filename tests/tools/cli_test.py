@@ -114,8 +114,10 @@ def test_by_hand_from_end_to_end(write, tmp_path):
         "mlp.weights.fingerprint",
         "mlp.weights.safetensors",
         "mlp.x86-64-v2.kernels.cc",
+        "mlp.x86-64-v2.operators.cc",
         "mlp.x86-64-v2.wrapper.cc",
         "mlp.x86-64-v4.kernels.cc",
+        "mlp.x86-64-v4.operators.cc",
         "mlp.x86-64-v4.wrapper.cc",
     ]
     header = (workspace / "mlp.h").read_text()
@@ -125,7 +127,8 @@ def test_by_hand_from_end_to_end(write, tmp_path):
     assert manifest["label"] == "//models:mlp"
     assert manifest["isas"] == ["x86-64-v4", "x86-64-v2"]
     assert manifest["threads"] == "openmp"
-    sizes = [8 * 16, 16, 16 * 4, 4]
+    # Packed, a matrix has a multiple of 16 columns.
+    sizes = [8 * 16, 16, 16 * 16, 4]
     assert manifest["weights_size"] == 4 * sum(sizes)
     weights = (workspace / "mlp.weights.safetensors").read_bytes()
     header = 8 + int.from_bytes(weights[:8], "little")

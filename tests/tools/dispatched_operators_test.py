@@ -66,7 +66,8 @@ def generate(library, write, tool, tmp_path, monkeypatch):
 
 
 def test_a_call(generate):
-    result, wrapper = generate("torch.ops.odd.scale(x, 1e30, mode='a\"b')")
+    call = "torch.ops.odd.scale(x, 1e30, mode='a\"b')"
+    result, wrapper = generate(call, "--runtime=libtorch")
     assert result.status == 0, result.output
     assert '#include "runtime/libtorch/call_operator.h"' in wrapper
     (call,) = re.findall(r'CallOperator\("odd::scale", "", (.*)\)\);', wrapper)
@@ -77,7 +78,7 @@ def test_a_call(generate):
 
 
 def test_a_call_without_libtorch(generate):
-    result, _ = generate("torch.ops.odd.scale(x, 2.0)", "--runtime=standalone")
+    result, _ = generate("torch.ops.odd.scale(x, 2.0)")
     assert result.status == 1
     assert "the standalone runtime has no operator odd::scale" in result.text
     assert "a cc_library with the operator as a C function" in result.text

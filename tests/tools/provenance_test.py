@@ -100,7 +100,7 @@ def test_the_compiler_names_the_models_lines(generate):
 
     wrapper = files["x86-64-v3.wrapper.cc"].decode()
     call = "a/m.x86-64-v3.wrapper.cc, model.py: "
-    assert files_of("aoti_torch_cpu_addmm_out(", wrapper) == [
+    assert files_of("aoti_torch_cpu_rtorch_matmul_out(", wrapper) == [
         call + FIRST,
         call + SECOND,
     ]
@@ -178,7 +178,7 @@ def test_the_map_has_every_kernel_and_operator(generate):
             "lines": [line(code) for code in FUSED.split("; ")],
         }
     # Of both layers, in the order of the model.
-    assert kernels["aoti_torch_cpu_addmm_out"] == {
+    assert kernels["aoti_torch_cpu_rtorch_matmul_out"] == {
         "operators": ["aten.addmm"],
         "lines": [line(FIRST), line(SECOND)],
     }
@@ -213,7 +213,8 @@ def test_each_call_is_a_step(generate):
 
 
 def test_operators_whose_shims_are_for_any_device_are_steps(generate):
-    files = generate(f"""
+    files = generate(
+        f"""
         import torch
         from torch_aot import Model
 
@@ -224,7 +225,9 @@ def test_operators_whose_shims_are_for_any_device_are_steps(generate):
 
         def net():
             return Model(Net(), (torch.ones(4), torch.ones(4)))
-    """)
+    """,
+        "--runtime=libtorch",
+    )
     steps = re.findall(
         r'^ *\{"(\w+)", "(.*)", "(model.py.*)"\}', files["model.cc"].decode(), re.M
     )

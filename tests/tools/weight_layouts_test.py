@@ -27,7 +27,8 @@ def generate(generate_net):
     """
 
     def generate(init, forward, sizes=IMAGE, isas=("x86-64-v3",)):
-        out = generate_net(init, forward, sizes, *(f"--isa={isa}" for isa in isas))
+        flags = ["--runtime=libtorch", *(f"--isa={isa}" for isa in isas)]
+        out = generate_net(init, forward, sizes, *flags)
         wrapper = (out / f"m.{isas[0]}.wrapper.cc").read_text()
         given = re.findall(r"aoti_torch_cpu_convolution\(\w+, (\w+),", wrapper)
         path = out / "m.weights.safetensors"

@@ -1,4 +1,4 @@
-/* Operators of your own for models without libtorch: with runtime = "standalone" a
+/* Operators of your own for models without libtorch, which is the default: such a
  * model calls `shop::scale` as the C function rtorch_op_shop__scale, that of an
  * overload `out` as rtorch_op_shop__scale__out, of the type RTorchOp:
  *

@@ -7,8 +7,8 @@
 #include "gtest/gtest.h"
 #include "models/encoder.h"
 #include "models/mlp.h"
-#include "tests/standalone/encoder.h"
-#include "tests/standalone/mlp.h"
+#include "tests/libtorch/encoder.h"
+#include "tests/libtorch/mlp.h"
 
 namespace {
 
@@ -25,7 +25,7 @@ std::vector<float> RunMlp() {
 
 TEST(TwoRuntimes, AnswerAlike) {
   const std::vector<float> expected = RunMlp<models::Mlp>();
-  const std::vector<float> found = RunMlp<tests::standalone::Mlp>();
+  const std::vector<float> found = RunMlp<tests::libtorch::Mlp>();
   ASSERT_EQ(expected.size(), 12);
   ASSERT_EQ(found.size(), 12);
   for (std::size_t i = 0; i < found.size(); ++i) {
@@ -41,7 +41,7 @@ void ExpectCreates() {
 
 TEST(TwoRuntimes, ShareAProgram) {
   ExpectCreates<models::Encoder>();
-  ExpectCreates<tests::standalone::Encoder>();
+  ExpectCreates<tests::libtorch::Encoder>();
 }
 
 }  // namespace
