@@ -43,6 +43,7 @@ load(
     _TorchCodegenInfo = "TorchCodegenInfo",
     _TorchCompilerInfo = "TorchCompilerInfo",
     _TorchModelInfo = "TorchModelInfo",
+    _TorchOperatorsInfo = "TorchOperatorsInfo",
     _TorchOpsInfo = "TorchOpsInfo",
     _TorchRuntimeInfo = "TorchRuntimeInfo",
     _TritonCodegenInfo = "TritonCodegenInfo",
@@ -88,5 +89,6 @@ TorchOpsInfo = _TorchOpsInfo
 TorchCodegenInfo = _TorchCodegenInfo
 TorchCompilerInfo = _TorchCompilerInfo
 TorchRuntimeInfo = _TorchRuntimeInfo
+TorchOperatorsInfo = _TorchOperatorsInfo
 TritonInfo = _TritonInfo
 TritonCodegenInfo = _TritonCodegenInfo

@@ -40,7 +40,6 @@ TorchCodegenInfo = provider(
         "table": "File: the C++ source of the model's table, which `rules_torch/abi.h` documents.",
         "wrappers": "dict of strings to Files: by instruction set, the C++ source that runs the graph.",
         "kernels": "dict of strings to Files: by instruction set, the C++ source of its kernels.",
-        "operators": "dict of strings to Files: by instruction set, the C++ source of the runtime's operators; empty for libtorch's.",
         "sources": "list of Files: all C++ sources.",
         "weights": "File: the parameters and buffers, as `.safetensors`, in the kernels' layout.",
         "weights_fingerprint": "File: a digest of the weights, as text.",
@@ -57,12 +56,21 @@ TorchCompilerInfo = provider(
     },
 )
 
+TorchOperatorsInfo = provider(
+    doc = "The operators of models without libtorch, which the models of a program share.",
+    fields = {
+        "threaded": "dict of strings to CcInfos: by instruction set, the operators, which use OpenMP's threads.",
+        "serial": "dict of strings to CcInfos: likewise, for models with `threads = \"none\"`.",
+    },
+)
+
 TorchRuntimeInfo = provider(
     doc = "A runtime that generated code calls: what `torch_runtime_toolchain` provides.",
     fields = {
         "interface": "CcInfo: the public headers, and the code that all models share.",
         "backend": "CcInfo: the headers and libraries behind the seam, for generated code alone.",
         "standalone": "CcInfo: likewise, for models that carry their own operators; may be None.",
+        "operators": "TorchOperatorsInfo: the operators that `standalone` comes with; None where that is.",
     },
 )
 

@@ -10,7 +10,7 @@ the GPU's driver alone.
 """
 
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
-load("//rules:providers.bzl", "TorchCompilerInfo", "TorchRuntimeInfo")
+load("//rules:providers.bzl", "TorchCompilerInfo", "TorchOperatorsInfo", "TorchRuntimeInfo")
 
 COMPILER_TOOLCHAIN_TYPE = Label("//rules:compiler_toolchain_type")
 RUNTIME_TOOLCHAIN_TYPE = Label("//rules:runtime_toolchain_type")
@@ -89,10 +89,12 @@ The `ToolchainInfo` has the field `compiler`, a `TorchCompilerInfo`.
 )
 
 def _torch_runtime_toolchain_impl(ctx):
+    standalone = ctx.attr.standalone
     runtime = TorchRuntimeInfo(
         interface = ctx.attr.interface[CcInfo],
         backend = ctx.attr.backend[CcInfo],
-        standalone = ctx.attr.standalone[CcInfo] if ctx.attr.standalone else None,
+        standalone = standalone[CcInfo] if standalone else None,
+        operators = standalone[TorchOperatorsInfo] if standalone else None,
     )
     return [platform_common.ToolchainInfo(runtime = runtime), runtime]
 
@@ -116,7 +118,7 @@ a `TorchRuntimeInfo`.
         ),
         "standalone": attr.label(
             doc = "What takes the place of `backend` in models with `runtime = \"standalone\"`.",
-            providers = [CcInfo],
+            providers = [CcInfo, TorchOperatorsInfo],
         ),
     },
     provides = [TorchRuntimeInfo],

@@ -118,8 +118,6 @@ def _codegen(args: argparse.Namespace) -> None:
         ".manifest.json": cc.manifest(target, signature, generated),
     }
     sources = {"wrapper": cc.wrapper_source, "kernels": cc.kernels_source}
-    if generated.runtime.operators:
-        sources["operators"] = cc.operators_source
     for isa in generated.variants:
         for kind, render in sources.items():
             outputs[f".{isa}.{kind}.cc"] = render(target, signature, generated, isa)

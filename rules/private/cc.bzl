@@ -3,6 +3,21 @@
 load("@rules_cc//cc:find_cc_toolchain.bzl", "CC_TOOLCHAIN_TYPE", "find_cc_toolchain")
 load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
 
+# What compiles and links code that uses OpenMP.
+OPENMP = ["-fopenmp"]
+
+def optimised(ctx, level):
+    """The flags of code that is optimised in plain builds too, and not in the mode `dbg`.
+
+    Args:
+      ctx: the rule's context.
+      level: string; `-O3`.
+
+    Returns:
+      list of strings.
+    """
+    return [] if ctx.var["COMPILATION_MODE"] == "dbg" else [level, "-DNDEBUG"]
+
 def configure_cc(ctx):
     """Finds the C++ toolchain, with the features of the target.
 

@@ -7,7 +7,7 @@ load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TorchCodegenInfo", "TorchModelInfo")
 load("//rules:toolchains.bzl", "COMPILER_TOOLCHAIN_TYPE", "RUNTIME_TOOLCHAIN_TYPE")
 load("//rules/private:actions.bzl", "TOOL_ATTRS", "run_tool")
-load("//rules/private:cc.bzl", "archive", "configure_cc", "rename_weak_symbols")
+load("//rules/private:cc.bzl", "OPENMP", "archive", "configure_cc", "optimised", "rename_weak_symbols")
 load(
     "//rules/private:configuration.bzl",
     "ANY_BUILD_ATTRS",
@@ -20,7 +20,7 @@ load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
 load("//rules/private:isa.bzl", "ISAS")
 load("//rules/private:names.bzl", "cpp_class", "cpp_namespace", "label_text", "model_id")
 load("//rules/private:python.bzl", "add_import_paths")
-load("//rules/private:runtime.bzl", "RUNTIMES", "backend_of", "resolve_runtime")
+load("//rules/private:runtime.bzl", "backend_of", "has_openmp", "operators_of", "resolve_runtime")
 load("//rules/private:target.bzl", "resolve_isas", "resolve_threads")
 
 # Of the target that generates the code, behind the name of the library.
@@ -49,10 +49,7 @@ def _torch_codegen_impl(ctx):
     manifest = declare(".manifest.json")
     wrappers = {isa: declare(".{}.wrapper.cc".format(isa)) for isa in isas}
     kernels = {isa: declare(".{}.kernels.cc".format(isa)) for isa in isas}
-    operators = {}
-    if RUNTIMES[runtime].has_operators:
-        operators = {isa: declare(".{}.operators.cc".format(isa)) for isa in isas}
-    sources = [table] + wrappers.values() + kernels.values() + operators.values()
+    sources = [table] + wrappers.values() + kernels.values()
     include = "/".join([part for part in [label.package, label.name + ".h"] if part])
     id = model_id(label)
     args = ctx.actions.args()
@@ -100,7 +97,6 @@ def _torch_codegen_impl(ctx):
             table = table,
             wrappers = wrappers,
             kernels = kernels,
-            operators = operators,
             sources = sources,
             weights = weights,
             weights_fingerprint = fingerprint,
@@ -138,7 +134,6 @@ def _link(ctx, codegen):
     table = link(codegen.table)
     wrappers = {isa: link(file) for isa, file in codegen.wrappers.items()}
     kernels = {isa: link(file) for isa, file in codegen.kernels.items()}
-    operators = {isa: link(file) for isa, file in codegen.operators.items()}
     return TorchCodegenInfo(
         id = codegen.id,
         model = codegen.model,
@@ -150,8 +145,7 @@ def _link(ctx, codegen):
         table = table,
         wrappers = wrappers,
         kernels = kernels,
-        operators = operators,
-        sources = [table] + wrappers.values() + kernels.values() + operators.values(),
+        sources = [table] + wrappers.values() + kernels.values(),
         weights = link(codegen.weights),
         weights_fingerprint = codegen.weights_fingerprint,
         embeds_weights = codegen.embeds_weights,
@@ -164,19 +158,9 @@ def _link(ctx, codegen):
 _KERNEL_FLAGS = ["-std=c++20", "-ffp-contract=off", "-fno-trapping-math", "-fno-lto", "-w"]
 _WRAPPER_FLAGS = ["-std=c++20", "-w"]
 
-# Products and sums may be contracted: eager's own are those of a library, too.
-_OPERATOR_FLAGS = ["-std=c++20", "-ffp-contract=fast", "-fno-lto"]
-
-_OPENMP = ["-fopenmp"]
-
-def _has_openmp(codegen):
-    """Whether a model's code uses OpenMP. With libtorch it does: libtorch's threads are OpenMP's."""
-    return codegen.runtime == "libtorch" or codegen.threads != "1"
-
 def _compile(ctx, codegen, *, toolchain, features, interface, backend):
     """Declares the compilations; returns the public context and the objects."""
-    openmp = _OPENMP if _has_openmp(codegen) else []
-    debug = ctx.var["COMPILATION_MODE"] == "dbg"
+    openmp = OPENMP if has_openmp(codegen) else []
     interface = [interface.compilation_context]
     private = interface + [backend.compilation_context]
 
@@ -197,26 +181,20 @@ def _compile(ctx, codegen, *, toolchain, features, interface, backend):
         variants.append(compile(
             isa + ".wrapper",
             codegen.wrappers[isa],
-            _WRAPPER_FLAGS + openmp + ([] if debug else ["-O1", "-DNDEBUG"]),
+            _WRAPPER_FLAGS + openmp + optimised(ctx, "-O1"),
             private,
         ))
-        for part, sources, flags in [
-            ("kernels", codegen.kernels, _KERNEL_FLAGS),
-            ("operators", codegen.operators, _OPERATOR_FLAGS),
-        ]:
-            if isa not in sources:
-                continue
-            variants.append(rename_weak_symbols(
-                ctx,
-                toolchain = toolchain,
-                objects = compile(
-                    "{}.{}".format(isa, part),
-                    sources[isa],
-                    flags + openmp + ISAS[isa]["flags"] + ([] if debug else ["-O3", "-DNDEBUG"]),
-                    private,
-                ),
-                suffix = ".{}_{}".format(codegen.id, isa),
-            ))
+        variants.append(rename_weak_symbols(
+            ctx,
+            toolchain = toolchain,
+            objects = compile(
+                isa + ".kernels",
+                codegen.kernels[isa],
+                _KERNEL_FLAGS + openmp + ISAS[isa]["flags"] + optimised(ctx, "-O3"),
+                private,
+            ),
+            suffix = ".{}_{}".format(codegen.id, isa),
+        ))
     objects = variants + [compile("model", codegen.table, [], interface)]
     if codegen.embeds_weights:
         objects.append(embed(
@@ -262,9 +240,10 @@ def _cc_torch_library_impl(ctx):
         features = features,
         objects = objects,
         linking_contexts = [runtime.interface.linking_context, backend.linking_context] +
+                           [cc.linking_context for cc in operators_of(runtime, codegen)] +
                            [op[CcInfo].linking_context for op in ops],
         # The toolchain's OpenMP; libtorch brings its own.
-        linkopts = _OPENMP if codegen.runtime == "standalone" and _has_openmp(codegen) else [],
+        linkopts = OPENMP if codegen.runtime == "standalone" and has_openmp(codegen) else [],
     )
     return [
         DefaultInfo(
@@ -375,7 +354,7 @@ def cc_torch_library(
         the `torch_model` are linked, and there is no need for others.
       runtime: string; what the model's code stands on. `libtorch`: PyTorch's own C++
         library, which has every operator, is linked as a shared library and takes 430 MB.
-        `standalone`: operators that are compiled with the model's kernels; the model needs
+        `standalone`: operators that are linked into the program; the model needs
         no library but those of C++ and OpenMP. One that it lacks fails the build, with
         the model's line. Models of both kinds can be in one program. Default: the flag
         `--@rules_torch//rules:runtime`, and that by default `standalone`.

@@ -1,10 +1,9 @@
 """Which runtime a model's code stands on."""
 
-# By name: the field of TorchRuntimeInfo, and whether it comes with operators that are
-# compiled for each model.
+# By name, the field of TorchRuntimeInfo.
 RUNTIMES = {
-    "libtorch": struct(field = "backend", has_operators = False),
-    "standalone": struct(field = "standalone", has_operators = True),
+    "libtorch": "backend",
+    "standalone": "standalone",
 }
 
 def resolve_runtime(wanted):
@@ -30,8 +29,35 @@ def backend_of(toolchain, runtime):
     Returns:
       CcInfo.
     """
-    field = RUNTIMES[runtime].field
+    field = RUNTIMES[runtime]
     backend = getattr(toolchain, field)
     if not backend:
         fail("the torch_runtime_toolchain has no '{}' runtime: give it one, or the library runtime = \"libtorch\"".format(field))
     return backend
+
+def has_openmp(codegen):
+    """Whether a model's code uses OpenMP.
+
+    Args:
+      codegen: TorchCodegenInfo.
+
+    Returns:
+      bool. With libtorch it does: libtorch's threads are OpenMP's.
+    """
+    return codegen.runtime == "libtorch" or codegen.threads != "1"
+
+def operators_of(toolchain, codegen):
+    """Finds the operators that a model's code calls.
+
+    Args:
+      toolchain: TorchRuntimeInfo.
+      codegen: TorchCodegenInfo.
+
+    Returns:
+      list of CcInfos, one for each instruction set; empty with libtorch.
+    """
+    if codegen.runtime == "libtorch":
+        return []
+    operators = toolchain.operators
+    by_isa = operators.threaded if has_openmp(codegen) else operators.serial
+    return [by_isa[isa] for isa in codegen.isas]

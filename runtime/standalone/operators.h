@@ -1,5 +1,5 @@
-// The operators of the standalone runtime: what a model's wrapper calls, and what is
-// compiled with its kernels, for one instruction set.
+// The operators of the standalone runtime: what a model's wrapper calls. They are
+// compiled once for each instruction set, for all models of a program.
 //
 // Tensors have any strides, and do not overlap, but for those that are read. What an
 // operator lacks (a dtype, say) it throws std::runtime_error for. Results do not depend
@@ -12,7 +12,17 @@
 #include "runtime/internal/weight_packing.h"
 #include "runtime/standalone/operand.h"
 
-// RTORCH_VARIANT(name): the variant's own symbol for `name`, by the generated source.
+// RTORCH_VARIANT(name): the operator's symbol, rtorch_x86_64_v3_sort. RTORCH_ISA is the
+// instruction set, which whoever includes this file defines. Models without threads
+// have operators of their own: a program may have both.
+#define RTORCH_JOIN_SYMBOL(isa, name) rtorch_##isa##_##name
+#define RTORCH_SYMBOL_OF(isa, name) RTORCH_JOIN_SYMBOL(isa, name)
+#if defined(_OPENMP)
+#define RTORCH_VARIANT(name) RTORCH_SYMBOL_OF(RTORCH_ISA, name)
+#else
+#define RTORCH_VARIANT(name) RTORCH_SYMBOL_OF(RTORCH_ISA, serial_##name)
+#endif
+
 #define RTORCH_OPERATOR(name) \
   extern "C" __attribute__((visibility("hidden"))) void RTORCH_VARIANT(name)
 

@@ -28,8 +28,7 @@ load(
 _TABLE = "library.model.cc"
 _WRAPPER = "library.x86-64-v3.wrapper.cc"
 _KERNELS = "library.x86-64-v3.kernels.cc"
-_OPERATORS = "library.x86-64-v3.operators.cc"
-_SOURCES = [_TABLE, _KERNELS, _OPERATORS, _WRAPPER]
+_SOURCES = [_TABLE, _KERNELS, _WRAPPER]
 
 # ---- Providers.
 
@@ -74,11 +73,10 @@ def _output_groups_impl(ctx):
         "library.model.cc",
         "library.weights.safetensors",
         _KERNELS,
-        _OPERATORS,
         _WRAPPER,
     ], names(groups.torch_generated))
     objects = groups.compilation_outputs.to_list()
-    asserts.equals(env, 5, len(objects), "objects: {}".format(objects))
+    asserts.equals(env, 4, len(objects), "objects: {}".format(objects))
     asserts.equals(env, ["o"], {file.extension: None for file in objects}.keys())
     return analysistest.end(env)
 
@@ -187,7 +185,6 @@ def _codegen_outputs_impl(ctx):
         "library.weights.fingerprint",
         "library.weights.safetensors",
         _KERNELS,
-        _OPERATORS,
         _WRAPPER,
     ], names(action_of(env, "TorchCodegen").outputs))
     asserts.equals(env, [], actions_of(env, "TorchExport"), "that is torch_model's")
@@ -399,22 +396,48 @@ def _standalone_links_no_torch_impl(ctx):
 
 _standalone_links_no_torch_test = analysistest.make(_standalone_links_no_torch_impl)
 
+def _operators_linked_test(operators, config_settings = {}):
+    """Models share operators: a program has those of its models' instruction sets."""
+
+    def impl(ctx):
+        env = analysistest.begin(ctx)
+        libraries = linked(analysistest.target_under_test(env)[CcInfo])
+        found = [library for library in libraries if library.startswith(("libx86", "libaarch64"))]
+        asserts.equals(env, operators, sorted(found))
+        return analysistest.end(env)
+
+    return analysistest.make(impl, config_settings = config_settings)
+
+_links_operators_test = _operators_linked_test(["libx86-64-v3.a"])
+_links_operators_of_each_isa_test = _operators_linked_test(["libx86-64-v3.a", "libx86-64-v4.a"])
+_links_serial_operators_test = _operators_linked_test(["libx86-64-v3-serial.a"], {THREADS: "none"})
+_links_no_operators_test = _operators_linked_test([])
+
 def _operators_impl(ctx):
-    """Operators are a source of their own, compiled as kernels are: for an instruction set, optimised."""
+    """Operators are compiled as kernels are: for an instruction set, optimised."""
     env = analysistest.begin(ctx)
-    codegen = analysistest.target_under_test(env)[TorchCodegenInfo]
-    asserts.equals(env, [_OPERATORS], names(codegen.operators.values()))
-    for action in compile_actions(env, _OPERATORS):
+    for action in compile_actions(env, "matmul.cc"):
         assert_contains(env, action.argv, "-march=x86-64-v3")
+        assert_contains(env, action.argv, "-fopenmp")
         assert_lacks(env, action.argv, "fast-math")
         asserts.equals(env, "-O3", optimisation(action))
     suffixes = [action.argv[-1] for action in actions_of(env, "CppRenameSymbols")]
-    asserts.true(env, suffixes, "weak symbols keep their names")
-    for suffix in suffixes:
-        asserts.equals(env, ".rtorch_tests_rules_library_x86-64-v3", suffix)
+    for operator in ("matmul", "sort"):
+        assert_contains(env, suffixes, ".rtorch_x86-64-v3_" + operator)
     return analysistest.end(env)
 
 _operators_test = analysistest.make(_operators_impl)
+
+def _serial_operators_impl(ctx):
+    """Without threads there is no OpenMP in them."""
+    env = analysistest.begin(ctx)
+    for action in compile_actions(env, "matmul.cc"):
+        assert_lacks(env, action.argv, "-fopenmp")
+    suffixes = [action.argv[-1] for action in actions_of(env, "CppRenameSymbols")]
+    assert_contains(env, suffixes, ".rtorch_x86-64-v3-serial_matmul")
+    return analysistest.end(env)
+
+_serial_operators_test = analysistest.make(_serial_operators_impl)
 
 # ---- Threads.
 
@@ -622,12 +645,16 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_isas_by_default_test": (_isas_by_default_test, ":library"),
         "cc_torch_library_isas_by_flag_test": (_isas_by_flag_test, ":library"),
         "cc_torch_library_linked_statically_test": (_linked_statically_test, ":library"),
+        "cc_torch_library_links_no_operators_test": (_links_no_operators_test, ":over_libtorch"),
+        "cc_torch_library_links_operators_of_each_isa_test": (_links_operators_of_each_isa_test, ":v4_library"),
+        "cc_torch_library_links_operators_test": (_links_operators_test, ":library"),
+        "cc_torch_library_links_serial_operators_test": (_links_serial_operators_test, ":library"),
         "cc_torch_library_links_test": (_links_test, ":library"),
         "cc_torch_library_links_the_runtime_test": (_links_the_runtime_test, ":over_libtorch"),
         "cc_torch_library_namespace_of_a_macro_test": (_namespace_of_a_macro_test, ":namespace_of_a_macro_codegen"),
         "cc_torch_library_not_a_model_test": (_not_a_model_test, ":library_of_no_model_codegen"),
         "cc_torch_library_one_copy_of_weights_test": (_one_copy_of_weights_test, ":v4_library"),
-        "cc_torch_library_operators_test": (_operators_test, ":library"),
+        "cc_torch_library_operators_test": (_operators_test, "//runtime/standalone/operators:x86-64-v3"),
         "cc_torch_library_optimised_in_fastbuild_test": (_optimised_in_fastbuild_test, ":library"),
         "cc_torch_library_optimised_in_opt_test": (_optimised_in_opt_test, ":library"),
         "cc_torch_library_output_groups_test": (_output_groups_test, ":library"),
@@ -638,6 +665,7 @@ def cc_torch_library_test_suite(name):
         "cc_torch_library_runtime_by_attribute_test": (_runtime_by_attribute_test, ":over_libtorch_codegen"),
         "cc_torch_library_runtime_by_default_test": (_runtime_by_default_test, ":library_codegen"),
         "cc_torch_library_runtime_by_flag_test": (_runtime_by_flag_test, ":library_codegen"),
+        "cc_torch_library_serial_operators_test": (_serial_operators_test, "//runtime/standalone/operators:x86-64-v3-serial"),
         "cc_torch_library_standalone_links_no_torch_test": (_standalone_links_no_torch_test, ":library"),
         "cc_torch_library_symbols_test": (_symbols_test, ":library"),
         "cc_torch_library_threads_by_attribute_test": (_threads_by_attribute_test, ":v4_library_codegen"),

@@ -117,9 +117,6 @@ def test_files(name, golden):
     golden(f"{name}.model.cc", cc.model_source(target, signature, generated))
     golden(f"{name}.wrapper.cc", cc.wrapper_source(target, signature, generated, isa))
     golden(f"{name}.kernels.cc", cc.kernels_source(target, signature, generated, isa))
-    if generated.runtime.operators:
-        operators = cc.operators_source(target, signature, generated, isa)
-        golden(f"{name}.operators.cc", operators)
     golden(f"{name}.manifest.json", cc.manifest(target, signature, generated))
 
 

@@ -114,10 +114,8 @@ def test_by_hand_from_end_to_end(write, tmp_path):
         "mlp.weights.fingerprint",
         "mlp.weights.safetensors",
         "mlp.x86-64-v2.kernels.cc",
-        "mlp.x86-64-v2.operators.cc",
         "mlp.x86-64-v2.wrapper.cc",
         "mlp.x86-64-v4.kernels.cc",
-        "mlp.x86-64-v4.operators.cc",
         "mlp.x86-64-v4.wrapper.cc",
     ]
     header = (workspace / "mlp.h").read_text()

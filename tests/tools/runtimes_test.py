@@ -57,22 +57,22 @@ def test_what_a_runtime_lacks_is_found_in_code_alone():
     assert runtimes.LIBTORCH.lacking(wrapper) == []
 
 
-def test_operators_are_included_once():
+def test_shims_are_included_once():
     wrapper = "aoti_torch_cpu_mm_out(a, b, c); aoti_torch_cpu_addmm_out(d);"
-    source = runtimes.STANDALONE.operators_of("m_v3", wrapper)
-    assert source == (
-        "#define RTORCH_VARIANT(name) m_v3_##name\n\n"
-        '#include "runtime/standalone/operators/matmul.h"\n'
+    assert runtimes.STANDALONE.includes("x86-64-v3", wrapper) == (
+        "#define RTORCH_ISA x86_64_v3\n"
+        '#include "runtime/standalone/aoti_runtime.h"\n'
+        '#include "runtime/standalone/matmul_shims.h"'
     )
 
 
 def test_a_wrapper_has_the_shims_of_operators_that_it_calls():
     # Without optimisation an unused shim still wants its operator when it is linked.
-    included = runtimes.STANDALONE.includes("m_v3", "aoti_torch_cpu_topk(a, 1);")
+    included = runtimes.STANDALONE.includes("aarch64", "aoti_torch_cpu_topk(a, 1);")
     assert '"runtime/standalone/sort_shims.h"' in included
     assert "matmul" not in included
     declared = "AOTITorchError aoti_torch_cpu__fft_c2r(AtenTensorHandle self);"
-    assert "fourier" not in runtimes.STANDALONE.includes("m_v3", declared)
+    assert "fourier" not in runtimes.STANDALONE.includes("aarch64", declared)
     for family in set(runtimes.STANDALONE.operators.values()):
         assert pathlib.Path(f"runtime/standalone/{family}_shims.h") in SHIMS
 
@@ -97,8 +97,8 @@ def test_a_model_that_it_has_all_operators_of(write, tool, tmp_path):
     assert tool(*EXPORT.split()).status == 0
     result = tool(*CODEGEN.split())
     assert (result.status, result.output) == (0, "")
-    operators = tmp_path / "out" / "m.x86-64-v3.operators.cc"
-    assert "operators/matmul.h" in operators.read_text()
+    wrapper = tmp_path / "out" / "m.x86-64-v3.wrapper.cc"
+    assert "standalone/matmul_shims.h" in wrapper.read_text()
     assert (
         '"runtime": "standalone"' in (tmp_path / "out" / "m.manifest.json").read_text()
     )

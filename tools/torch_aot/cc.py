@@ -23,7 +23,6 @@ _HEADER = Template(__file__, "model.h")
 _TABLE = Template(__file__, "model.cc")
 _WRAPPER = Template(__file__, "wrapper.cc")
 _KERNELS = Template(__file__, "kernels.cc")
-_OPERATORS = Template(__file__, "operators.cc")
 
 _INT64_MAX = "INT64_MAX"
 _BODY = "\0"  # where a frame has AOTInductor's code
@@ -184,7 +183,7 @@ def wrapper_source(
         LABEL=target.label,
         ISA=isa,
         VARIANT=variant.name,
-        RUNTIME=generated.runtime.includes(variant.name, wrapper),
+        RUNTIME=generated.runtime.includes(isa, wrapper),
         OUTPUTS=", ".join(map(str, generated.outputs)),
         NUM_OUTPUTS=len(generated.outputs),
         NUM_INPUTS=len(signature.inputs),
@@ -205,20 +204,6 @@ def kernels_source(
     )
     kernels = generated.variants[isa].kernels
     return _in_frame(frame, kernels, _file(target, isa, "kernels"))
-
-
-def operators_source(
-    target: Target, signature: sig.Signature, generated: Generated, isa: str
-) -> str:
-    """Renders the C++ source of the runtime's operators for one instruction set."""
-    variant = generated.variants[isa]
-    wrapper = "".join(section.code for section in variant.wrapper)
-    return _OPERATORS.render(
-        SOURCE=signature.source,
-        LABEL=target.label,
-        ISA=isa,
-        OPERATORS=generated.runtime.operators_of(variant.name, wrapper),
-    )
 
 
 def _step(step: provenance.Kernel) -> str:

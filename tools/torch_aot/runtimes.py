@@ -25,8 +25,6 @@ from torch_aot import (
 )
 from torch_aot.upstream import Patch, with_shims
 
-# In C++ before the runtime's header: the variant's own symbol for an operator's name.
-_VARIANT = "RTORCH_VARIANT"
 _STANDALONE = "runtime/standalone"
 
 
@@ -39,9 +37,8 @@ class Runtime:
         header: What its wrappers include first.
         shims: The shims that it has, without "aoti_torch_"; None: all that torch has.
         operators: Of shims that call operators, the family: `FAMILY_shims.h` has them,
-            and `operators/FAMILY.h` what they call, which is a source of its own,
-            compiled with the kernels' flags. Neither is there for a family that the
-            model does not use: without optimisation nothing else would leave it out.
+            and `operators/FAMILY.cc` what they call. A wrapper includes those that it
+            calls: without optimisation the linker would want the operators of all.
         c_shims: Operators without a shim in torch, and how theirs are declared.
         call_operator: The header with which wrappers call the user's operators.
         has_ops: Whether these are there: by the dispatcher, or as C functions.
@@ -68,9 +65,12 @@ class Runtime:
         shims = [f"aoti_torch_{name}" for name in sorted(called - self.shims)]
         return shims + ([] if self.has_ops else dispatched_operators.called(wrapper))
 
-    def includes(self, variant: str, wrapper: str) -> str:
-        """The start of a wrapper."""
-        text = f'{self._define(variant)}#include "{self.header}"'
+    def includes(self, isa: str, wrapper: str) -> str:
+        """The start of a wrapper for an instruction set."""
+        text = f'#include "{self.header}"'
+        if self.operators:
+            # Whose operators runtime/standalone/operators.h names.
+            text = f"#define RTORCH_ISA {isa.replace('-', '_')}\n{text}"
         for family in self._families(wrapper):
             text += f'\n#include "{_STANDALONE}/{family}_shims.h"'
         if dispatched_operators.called(wrapper):
@@ -78,14 +78,6 @@ class Runtime:
             if self.shims is not None:
                 text += f"\n\n{dispatched_operators.c_functions(wrapper)}"
         return text
-
-    def operators_of(self, variant: str, wrapper: str) -> str:
-        """The C++ of the operators that a wrapper calls."""
-        included = "".join(
-            f'#include "{_STANDALONE}/operators/{family}.h"\n'
-            for family in self._families(wrapper)
-        )
-        return f"{self._define(variant)}\n{included}"
 
     def _families(self, wrapper: str) -> list[str]:
         # Each wrapper declares the shims of `c_shims`, whether it calls them or not.
@@ -96,11 +88,6 @@ class Runtime:
                 if re.search(rf"(?<!AOTITorchError )\baoti_torch_{name}\b", wrapper)
             }
         )
-
-    def _define(self, variant: str) -> str:
-        if self.shims is None:
-            return ""
-        return f"#define {_VARIANT}(name) {variant}_##name\n"
 
 
 _DTYPES = "bfloat16 bool float16 float32 float64 int16 int32 int64 int8 uint8".split()

@@ -1,18 +1,11 @@
 // Compiled once for each instruction set, which defines
 //   ISA: its name.
 //   OPERATORS: this program's name for its operators.
-//   VARIANT: what its symbols begin with.
+//   RTORCH_ISA: the instruction set, in symbols.
 #include "tests/runtime/standalone/operators.h"
-
-#define JOIN_TOKENS(a, b) a##_##b
-#define JOIN(a, b) JOIN_TOKENS(a, b)
-#define RTORCH_VARIANT(name) JOIN(VARIANT, name)
 
 #include "runtime/standalone/operand.h"
 #include "runtime/standalone/operators.h"
-#include "runtime/standalone/operators/attention.h"
-#include "runtime/standalone/operators/convolution.h"
-#include "runtime/standalone/operators/matmul.h"
 
 namespace rules_torch::testing {
 namespace {

@@ -1,6 +1,4 @@
 // Fourier transforms along one dimension, of any strides.
-#ifndef RULES_TORCH_STANDALONE_OPERATORS_FOURIER_H_
-#define RULES_TORCH_STANDALONE_OPERATORS_FOURIER_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -154,5 +152,3 @@ RTORCH_OPERATOR(fourier)
       RefuseDtype("Fourier transform", out.dtype);
   }
 }
-
-#endif  // RULES_TORCH_STANDALONE_OPERATORS_FOURIER_H_

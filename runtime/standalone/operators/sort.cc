@@ -1,6 +1,4 @@
 // Sorting along one dimension, of any strides.
-#ifndef RULES_TORCH_STANDALONE_OPERATORS_SORT_H_
-#define RULES_TORCH_STANDALONE_OPERATORS_SORT_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -101,5 +99,3 @@ RTORCH_OPERATOR(sort)
     SortLines<decltype(elements)>(in, dim, descending, values, indices, workspace);
   });
 }
-
-#endif  // RULES_TORCH_STANDALONE_OPERATORS_SORT_H_

@@ -1,7 +1,7 @@
 // Convolutions, of any dtype and strides. Those of float32 are kernels/convolution.h's;
 // those of bfloat16 and float16 as well, with copies in float32 of what they read.
-#ifndef RULES_TORCH_STANDALONE_OPERATORS_CONVOLUTION_H_
-#define RULES_TORCH_STANDALONE_OPERATORS_CONVOLUTION_H_
+
+#include "runtime/standalone/kernels/convolution.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,6 @@
 
 #include "rules_torch/abi.h"
 #include "runtime/standalone/kernels/activation.h"
-#include "runtime/standalone/kernels/convolution.h"
 #include "runtime/standalone/kernels/packing.h"
 #include "runtime/standalone/kernels/parallel.h"
 #include "runtime/standalone/kernels/winograd.h"
@@ -327,5 +326,3 @@ RTORCH_OPERATOR(fused_convolution)
   rules_torch::standalone::ConvolveFloats(input, {weight, kernel, packing}, following,
                                           shape, out, workspace);
 }
-
-#endif  // RULES_TORCH_STANDALONE_OPERATORS_CONVOLUTION_H_

@@ -1,6 +1,4 @@
 // Cumulative sums and products along one dimension, of any strides.
-#ifndef RULES_TORCH_STANDALONE_OPERATORS_CUMULATIVE_H_
-#define RULES_TORCH_STANDALONE_OPERATORS_CUMULATIVE_H_
 
 #include <cstdint>
 #include <type_traits>
@@ -55,5 +53,3 @@ RTORCH_OPERATOR(cumulative)
     Accumulate<decltype(elements)>(in, dim, multiplies, out);
   });
 }
-
-#endif  // RULES_TORCH_STANDALONE_OPERATORS_CUMULATIVE_H_

@@ -1,11 +1,10 @@
 // Matrix products, of any dtype and strides. Those of float32 are kernels/matmul.h's;
 // those of bfloat16 and float16 as well, with copies in float32 of what they read.
-#ifndef RULES_TORCH_STANDALONE_OPERATORS_MATMUL_H_
-#define RULES_TORCH_STANDALONE_OPERATORS_MATMUL_H_
+
+#include "runtime/standalone/kernels/matmul.h"
 
 #include <cstdint>
 
-#include "runtime/standalone/kernels/matmul.h"
 #include "runtime/standalone/kernels/packing.h"
 #include "runtime/standalone/kernels/parallel.h"
 #include "runtime/standalone/operand.h"
@@ -274,5 +273,3 @@ RTORCH_OPERATOR(batched_matmul)
   using namespace rules_torch::standalone;
   MultiplyOperands(a, b, nullptr, 0, 1, out, workspace);
 }
-
-#endif  // RULES_TORCH_STANDALONE_OPERATORS_MATMUL_H_

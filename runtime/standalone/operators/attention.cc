@@ -4,8 +4,6 @@
 // their scores stay in a cache, with the softmax between them; key and value are packed
 // once for each head, or read where they lie for few rows, as those of a decoder's
 // step. Of bfloat16 and float16 it is the same with copies in float32.
-#ifndef RULES_TORCH_STANDALONE_OPERATORS_ATTENTION_H_
-#define RULES_TORCH_STANDALONE_OPERATORS_ATTENTION_H_
 
 #include <algorithm>
 #include <cmath>
@@ -298,5 +296,3 @@ RTORCH_OPERATOR(attention)
   });
   result.Store();
 }
-
-#endif  // RULES_TORCH_STANDALONE_OPERATORS_ATTENTION_H_

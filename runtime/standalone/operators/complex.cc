@@ -1,6 +1,4 @@
 // Operators of complex tensors that are no transforms, of any strides.
-#ifndef RULES_TORCH_STANDALONE_OPERATORS_COMPLEX_H_
-#define RULES_TORCH_STANDALONE_OPERATORS_COMPLEX_H_
 
 #include <cmath>
 #include <cstdint>
@@ -47,5 +45,3 @@ RTORCH_OPERATOR(absolute)
   if (in.dtype == kComplex64) return ComputeAbsolutes<float>(in, out);
   ComputeAbsolutes<double>(in, out);
 }
-
-#endif  // RULES_TORCH_STANDALONE_OPERATORS_COMPLEX_H_

@@ -1,7 +1,7 @@
 // Recurrent layers over whole sequences: LSTM, GRU and RNN, of floating dtypes and any
 // strides. Those of float32 are kernels/recurrent.h's.
-#ifndef RULES_TORCH_STANDALONE_OPERATORS_RECURRENT_H_
-#define RULES_TORCH_STANDALONE_OPERATORS_RECURRENT_H_
+
+#include "runtime/standalone/kernels/recurrent.h"
 
 #include <cmath>
 #include <cstddef>
@@ -11,7 +11,6 @@
 #include "runtime/standalone/kernels/matmul.h"
 #include "runtime/standalone/kernels/packing.h"
 #include "runtime/standalone/kernels/parallel.h"
-#include "runtime/standalone/kernels/recurrent.h"
 #include "runtime/standalone/operand.h"
 #include "runtime/standalone/operators.h"
 #include "runtime/standalone/operators/elements.h"
@@ -186,5 +185,3 @@ RTORCH_OPERATOR(recurrent_layer)
     RunAny<decltype(elements)>(operands, kind, workspace);
   });
 }
-
-#endif  // RULES_TORCH_STANDALONE_OPERATORS_RECURRENT_H_
