@@ -50,6 +50,25 @@ enum class Activation : std::int64_t {
   kTanh,
 };
 
+// Windows of pooling, in each of the spatial dimensions.
+struct PoolingShape {
+  struct Axis {
+    std::int64_t kernel, stride, padding, dilation;
+  };
+
+  std::int32_t dims;  // 2 or 3
+  bool is_adaptive;   // the results' sizes say all
+  Axis axes[3];
+  bool includes_padding;  // in what a sum is divided by
+  std::int64_t divisor;   // of sums; 0: the elements of a window
+};
+
+// What adds up along a line.
+enum class Cumulation { kSum, kProduct, kLogSumExp };
+
+// What becomes of the rows of a bag.
+enum class Bag { kSum, kMean, kMaximum };
+
 // How an operand lies that may be a weight. Of one that is packed, sizes and strides
 // say nothing.
 using internal::Packing;
@@ -169,9 +188,51 @@ RTORCH_OPERATOR(sort)
  const rules_torch::standalone::Operand& indices,
  rules_torch::standalone::Workspace* workspace);
 
-// Cumulative sums along `dim`, or products; in place, or into a tensor of in's dtype.
+// Cumulative sums along `dim`, or their like; in place, or into a tensor of in's dtype.
 RTORCH_OPERATOR(cumulative)
-(const rules_torch::standalone::Operand& in, std::int32_t dim, bool multiplies,
+(const rules_torch::standalone::Operand& in, std::int32_t dim,
+ rules_torch::standalone::Cumulation cumulation,
  const rules_torch::standalone::Operand& out);
+
+// The largest element up to each along `dim`, or the smallest: `indices`, int64, get
+// where the last of them is. From a NaN on it is the last NaN.
+RTORCH_OPERATOR(cumulative_extreme)
+(const rules_torch::standalone::Operand& in, std::int32_t dim, bool is_maximum,
+ const rules_torch::standalone::Operand& values,
+ const rules_torch::standalone::Operand& indices);
+
+// Means of windows, of [n, c, ...].
+RTORCH_OPERATOR(mean_pool)
+(const rules_torch::standalone::Operand& in,
+ const rules_torch::standalone::PoolingShape& shape,
+ const rules_torch::standalone::Operand& out);
+
+// Maxima of windows, of [n, c, ...]: `indices`, int64, get where they are in the image;
+// the first of equal elements, or the last NaN.
+RTORCH_OPERATOR(maximum_pool)
+(const rules_torch::standalone::Operand& in,
+ const rules_torch::standalone::PoolingShape& shape,
+ const rules_torch::standalone::Operand& out,
+ const rules_torch::standalone::Operand& indices);
+
+// Where `values` [..., m] belong in the sorted lines of `boundaries`, [n] or [..., n]:
+// how many elements are less, or, `is_right`, not greater. `sorter`, int64, has the
+// order of lines that are not sorted, or is null. `out` is int32 or int64.
+RTORCH_OPERATOR(search)
+(const rules_torch::standalone::Operand& boundaries,
+ const rules_torch::standalone::Operand* sorter,
+ const rules_torch::standalone::Operand& values, bool is_right,
+ const rules_torch::standalone::Operand& out);
+
+// out[i] = what becomes of the rows of `table` [rows, width] with the indices from
+// offsets[i] to offsets[i + 1], or to the last one. Row `padding` is left out, if it is
+// not negative. `weights`, of table's dtype, multiply rows, or are null. Indices and
+// offsets are int64.
+RTORCH_OPERATOR(bags)
+(const rules_torch::standalone::Operand& table,
+ const rules_torch::standalone::Operand& indices,
+ const rules_torch::standalone::Operand& offsets,
+ const rules_torch::standalone::Operand* weights, rules_torch::standalone::Bag kind,
+ std::int64_t padding, const rules_torch::standalone::Operand& out);
 
 #endif  // RULES_TORCH_STANDALONE_OPERATORS_H_

@@ -73,6 +73,20 @@ static AOTITorchError aoti_torch_cpu_slice_Tensor(AtenTensorHandle self,
   return Give(std::move(view), ret0);
 }
 
+static AOTITorchError aoti_torch_cpu_squeeze_dim(AtenTensorHandle self,
+                                                 std::int64_t dim,
+                                                 AtenTensorHandle* ret0) {
+  using namespace rules_torch::standalone;
+  OwnedTensor view = Alias(Of(self));
+  dim = DimOf(*view, dim);
+  if (view->rank > 0 && view->sizes[dim] == 1) {
+    std::copy(view->sizes + dim + 1, view->sizes + view->rank, view->sizes + dim);
+    std::copy(view->strides + dim + 1, view->strides + view->rank, view->strides + dim);
+    --view->rank;
+  }
+  return Give(std::move(view), ret0);
+}
+
 static AOTITorchError aoti_torch_cpu_view_as_real(AtenTensorHandle self,
                                                   AtenTensorHandle* ret0) {
   using namespace rules_torch::standalone;

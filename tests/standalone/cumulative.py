@@ -1,4 +1,4 @@
-"""Cumulative sums and products."""
+"""Cumulative sums, products and extremes."""
 
 import torch
 
@@ -12,7 +12,23 @@ class Cumulation(torch.nn.Module):
         cumsum, cumprod = torch.cumsum, torch.cumprod
         doubles = x.double()
         near_one = 1 + 0.01 * x
-        return {
+        extremes = {
+            "highs": torch.cummax(x, 1),
+            "lows": torch.cummin(x, 0),
+            "missing_highs": torch.cummax(torch.where(x > 3, torch.nan, x), 1),
+            "number_lows": torch.cummin(numbers, 1),
+            "truth_highs": torch.cummax(x > 1, 1),
+            "half_highs": torch.cummax(x.T.bfloat16(), 0),
+        }
+        results = {}
+        for name, (values, indices) in extremes.items():
+            results |= {name: values, name + "_at": indices}
+        return results | {
+            "logs": torch.logcumsumexp(x, 1),
+            "logs_of_far": torch.logcumsumexp(
+                torch.where(x > 2, torch.inf, torch.where(x < 0, -torch.inf, x)), 0
+            ),
+            "half_logs": torch.logcumsumexp(x[:, :9].half(), 1),
             "rows": cumsum(x.abs(), 1),
             "columns": cumsum(x.abs(), 0),
             "turned": cumsum(x.abs().T, 0),

@@ -7,17 +7,17 @@ from torch_aot import runtimes
 
 SHIMS = sorted(pathlib.Path("runtime/standalone").glob("*shims.h"))
 
-MEDIANS = """
+INVERSE = """
     import torch
     from torch_aot import Model
 
-    class Medians(torch.nn.Module):
+    class Inverse(torch.nn.Module):
         def forward(self, x):
             y = x @ x
-            return torch.median(y)
+            return torch.cholesky_inverse(y)
 
     def entry():
-        return Model(Medians(), inputs=(torch.randn(3, 3),))
+        return Model(Inverse(), inputs=(torch.randn(3, 3),))
 """
 
 EXPORT = (
@@ -51,9 +51,9 @@ def test_what_a_runtime_lacks_is_found_in_code_alone():
         // aoti_torch_cpu_sort_out(x);
         name = "aoti_torch_cpu_polar(";
         aoti_torch_cpu_mm_out(out, a, b);
-        aoti_torch_cpu_median(a, 1, nullptr, &b);
+        aoti_torch_cpu_ormqr(a, b, c, 1, 0, &d);
     """
-    assert runtimes.STANDALONE.lacking(wrapper) == ["aoti_torch_cpu_median"]
+    assert runtimes.STANDALONE.lacking(wrapper) == ["aoti_torch_cpu_ormqr"]
     assert runtimes.LIBTORCH.lacking(wrapper) == []
 
 
@@ -78,22 +78,22 @@ def test_a_wrapper_has_the_shims_of_operators_that_it_calls():
 
 
 def test_an_operator_that_the_runtime_lacks_is_an_error_at_its_line(write, tool):
-    write("model.py", MEDIANS)
+    write("model.py", INVERSE)
     assert tool(*EXPORT.split()).status == 0
     result = tool(*CODEGEN.split())
     assert result.status == 1
     assert (
-        "model.py:7: error: the standalone runtime has no operator aten.median"
+        "model.py:7: error: the standalone runtime has no operator aten.cholesky_inverse"
         in result.output
     )
-    assert "7 | return torch.median(y)" in result.output
+    assert "7 | return torch.cholesky_inverse(y)" in result.output
     assert 'runtime = "libtorch"' in result.output
     assert result.files == ["m.json", "m.pt2"]
     assert tool(*CODEGEN.split(), "--runtime=libtorch").status == 0
 
 
 def test_a_model_that_it_has_all_operators_of(write, tool, tmp_path):
-    write("model.py", MEDIANS.replace("torch.median(y)", "torch.relu(y)"))
+    write("model.py", INVERSE.replace("torch.cholesky_inverse(y)", "torch.relu(y)"))
     assert tool(*EXPORT.split()).status == 0
     result = tool(*CODEGEN.split())
     assert (result.status, result.output) == (0, "")

@@ -16,6 +16,8 @@ from torch.fx import GraphModule
 
 from aot_common import cpp
 from torch_aot import (
+    complex_views,
+    decompositions,
     dispatched_operators,
     fused_operators,
     fusion,
@@ -23,7 +25,7 @@ from torch_aot import (
     weight_layouts,
     weight_packing,
 )
-from torch_aot.upstream import Patch, with_shims
+from torch_aot.upstream import Patch, decomposing, with_shims
 
 _STANDALONE = "runtime/standalone"
 
@@ -102,31 +104,62 @@ _C_SHIMS = {
     ]
 }
 
-LIBTORCH = Runtime("libtorch", "runtime/libtorch/aoti_runtime.h")
+# Inductor's own decomposition has another algorithm for other sizes.
+_ISIN = torch.ops.aten.isin.Tensor_Tensor
+
+LIBTORCH = Runtime(
+    "libtorch",
+    "runtime/libtorch/aoti_runtime.h",
+    patches=(decomposing({_ISIN: decompositions.TABLE[_ISIN]}),),
+)
 
 STANDALONE = Runtime(
     "standalone",
     "runtime/standalone/aoti_runtime.h",
     call_operator="runtime/standalone/call_operator.h",
     has_ops=False,
-    passes=(fusion.fuse, weight_packing.pack, weight_layouts.lay_out),
-    patches=(fused_operators.lowerings(), with_shims(_C_SHIMS)),
+    passes=(
+        complex_views.cancel,
+        fusion.fuse,
+        weight_packing.pack,
+        weight_layouts.lay_out,
+    ),
+    patches=(
+        decomposing(decompositions.TABLE),
+        fused_operators.lowerings(),
+        with_shims(_C_SHIMS),
+    ),
     c_shims=recurrent.C_SHIMS | _C_SHIMS,
     operators={
+        "cpu__adaptive_avg_pool2d": "pooling",
+        "cpu__adaptive_avg_pool3d": "pooling",
+        "cpu__embedding_bag": "bags",
+        "cpu__embedding_bag_forward_only": "bags",
         "cpu__fft_c2c": "fourier",
         "cpu__fft_c2r": "fourier",
         "cpu__fft_r2c": "fourier",
         "cpu__scaled_dot_product_flash_attention_for_cpu": "attention",
         "cpu_abs": "complex",
+        "cpu_adaptive_max_pool2d": "pooling",
+        "cpu_adaptive_max_pool3d": "pooling",
         "cpu_addmm_out": "matmul",
+        "cpu_avg_pool2d": "pooling",
+        "cpu_avg_pool3d": "pooling",
         "cpu_bmm_out": "matmul",
+        "cpu_bucketize_Tensor": "search",
         "cpu_convolution": "convolution",
+        "cpu_cummax": "cumulative",
+        "cpu_cummin": "cumulative",
         "cpu_cumprod": "cumulative",
         "cpu_cumsum": "cumulative",
+        "cpu_logcumsumexp": "cumulative",
+        "cpu_max_pool2d_with_indices": "pooling",
+        "cpu_max_pool3d_with_indices": "pooling",
         "cpu_mm_out": "matmul",
         "cpu_recurrent_layer": "recurrent",
         "cpu_rtorch_convolution_out": "convolution",
         "cpu_rtorch_matmul_out": "matmul",
+        "cpu_searchsorted_Tensor": "search",
         "cpu_sort_stable": "sort",
         "cpu_topk": "sort",
     },
@@ -140,20 +173,34 @@ STANDALONE = Runtime(
             "clone",
             "clone_preserve_strides",
             "copy_",
+            "cpu__adaptive_avg_pool2d",
+            "cpu__adaptive_avg_pool3d",
+            "cpu__embedding_bag",
+            "cpu__embedding_bag_forward_only",
             "cpu__fft_c2c",
             "cpu__fft_c2r",
             "cpu__fft_r2c",
             "cpu__scaled_dot_product_flash_attention_for_cpu",
             "cpu_abs",
+            "cpu_adaptive_max_pool2d",
+            "cpu_adaptive_max_pool3d",
             "cpu_addmm_out",
+            "cpu_avg_pool2d",
+            "cpu_avg_pool3d",
             "cpu_bmm_out",
+            "cpu_bucketize_Tensor",
             "cpu_cat",
             "cpu_convolution",
+            "cpu_cummax",
+            "cpu_cummin",
             "cpu_cumprod",
             "cpu_cumsum",
             "cpu_index_Tensor",
+            "cpu_logcumsumexp",
             "cpu_masked_scatter",
             "cpu_masked_select",
+            "cpu_max_pool2d_with_indices",
+            "cpu_max_pool3d_with_indices",
             "cpu_mm_out",
             "cpu_nonzero",
             "cpu_permute",
@@ -162,8 +209,10 @@ STANDALONE = Runtime(
             "cpu_rtorch_convolution_out",
             "cpu_rtorch_matmul_out",
             "cpu_scatter_reduce_two_out",
+            "cpu_searchsorted_Tensor",
             "cpu_slice_Tensor",
             "cpu_sort_stable",
+            "cpu_squeeze_dim",
             "cpu_topk",
             "cpu_view_as_complex",
             "cpu_view_as_real",

@@ -21,7 +21,7 @@ import inspect
 import math
 import pkgutil
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import sympy
@@ -390,6 +390,45 @@ def with_shims(operators: Iterable[Any]) -> Patch:
         lambda table: table | {str(operator): {} for operator in operators},
         "aot_inductor.custom_ops_to_c_shims is asked for operators of others alone",
     )
+
+
+def decomposing(table: Mapping[Any, Callable[..., Any]]) -> Patch:
+    """Decomposes operators, more than Inductor does, before anything else looks at them.
+
+    Args:
+        table: By operator, what computes it by others, or returns NotImplemented.
+    """
+
+    def replace(
+        original: Callable[[], dict[Any, Any]],
+    ) -> Callable[[], dict[Any, Any]]:
+        def decompositions() -> dict[Any, Callable[..., Any]]:
+            found = original()
+            return found | {
+                operator: _either(function, found.get(operator))
+                for operator, function in table.items()
+            }
+
+        return functools.cache(decompositions)
+
+    return Patch(
+        "torch._inductor.decomposition:fast_random_decomps",
+        replace,
+        "Inductor leaves them to a library",
+    )
+
+
+def _either(
+    function: Callable[..., Any], other: Callable[..., Any] | None
+) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def decompose(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if result is NotImplemented and other is not None:
+            return other(*args, **kwargs)
+        return result
+
+    return decompose
 
 
 def before_lowering(*changes: Callable[[torch.fx.GraphModule], None]) -> Patch:
