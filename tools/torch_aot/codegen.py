@@ -30,6 +30,7 @@ from torch_aot import (
     provenance,
     recurrent,
     results_in_place,
+    size_guards,
     upstream,
     weight_packing,
     weights_file,
@@ -189,6 +190,7 @@ def _generate(
     args, kwargs = program.example_inputs
     digest = _digest(program, signature)
     recorder = provenance.Recorder()
+    guards = size_guards.SizeGuards(signature)
 
     def intercept(
         cls: type,
@@ -201,6 +203,7 @@ def _generate(
         _reject_missing_operators(serialized_extern_kernel_nodes, graph, source)
         _reject_mutated_inputs(graph, source)
         _reject_undeclared_symbols(graph, wrapper_code, source)
+        guards.check(graph)
         wrapper, kernels, called = recorder.sections(graph, wrapper_code, kernel_code)
         _reject_lacking_shims(runtime, wrapper_code, called, source)
         raise _Stop(
@@ -229,6 +232,7 @@ def _generate(
             *parallel_regions.patches(),
             *dispatched_operators.patches(source),
             *recorder.patches(),
+            *guards.patches(),
             *recurrent.patches(
                 recurrent.loops if runtime.shims is None else recurrent.whole_layers
             ),

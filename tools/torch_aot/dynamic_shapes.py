@@ -320,7 +320,7 @@ class SizeWatch:
             condition = guard.expr.subs(
                 {s: sympy.Symbol(n, integer=True) for s, n in names.items()}
             )
-            what = f"this line works only if {_readable(_python(condition))}"
+            what = f"this line works only if {_readable(as_python(condition))}"
             fix = "choose the range of the Dim so that it holds, or change the line"
             if isinstance(condition, sympy.Ne) and condition.args[1] in (0, 1):
                 what += " (PyTorch compiles sizes of 0 and 1 apart)"
@@ -419,7 +419,8 @@ def _readable(name: str) -> str:
     return re.sub(r"\.size\(\)\[(\d+)\]", r".shape[\1]", name)
 
 
-def _python(condition: sympy.Basic) -> str:
+def as_python(condition: sympy.Basic) -> str:
+    """A condition, as one would write it in Python."""
     sides = {sympy.Eq: "==", sympy.Ne: "!="}
     if type(condition) in sides:
         left, right = condition.args

@@ -21,7 +21,7 @@ import inspect
 import math
 import pkgutil
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import sympy
@@ -266,6 +266,12 @@ def is_same_size(first: int | torch.SymInt, second: int | torch.SymInt) -> bool:
     """Whether two sizes are surely equal; nothing of it gets into the exported graph."""
     with look_up("torch.fx.experimental.proxy_tensor:disable_proxy_modes_tracing")():
         return bool(_statically_known_true(first == second))
+
+
+def symbol_of(size: int | torch.SymInt) -> sympy.Symbol | None:
+    """The symbol that a size is, whatever has come to be known of it."""
+    expression = size.node._expr if isinstance(size, torch.SymInt) else None
+    return expression if isinstance(expression, sympy.Symbol) else None
 
 
 def hint(size: int | torch.SymInt) -> int:
@@ -656,6 +662,56 @@ def _check_signs(original: Callable[..., Any]) -> Callable[..., Any]:
         return table
 
     return decompositions
+
+
+@mend(
+    "torch._inductor.decomposition:fast_random_decomps",
+    "whether adaptive pooling has windows of one size is asked of the example's sizes",
+)
+def _adapt_any_size(original: Callable[..., Any]) -> Callable[..., Any]:
+    def keep(decomposition: Callable[..., Any]) -> Callable[..., Any]:
+        def decompose(x: torch.Tensor, sizes: Any) -> Any:
+            if any(isinstance(size, torch.SymInt) for size in x.shape):
+                return NotImplemented
+            return decomposition(x, sizes)
+
+        return decompose
+
+    @functools.cache
+    def decompositions() -> dict[Any, Callable[..., Any]]:
+        table = dict(original())
+        for operator in (
+            torch.ops.aten.adaptive_max_pool2d.default,
+            torch.ops.aten.adaptive_max_pool3d.default,
+        ):
+            table[operator] = keep(table[operator])
+        return table
+
+    return decompositions
+
+
+@mend(
+    "torch._inductor.graph:lowerings",
+    "windows of adaptive pooling are laid out for the example's sizes, and so is the "
+    "rest of the graph",
+)
+def _pool_any_size(original: MutableMapping[Any, Any]) -> MutableMapping[Any, Any]:
+    def pool(operator: Any) -> Callable[..., Any]:
+        def lower(x: Any, sizes: Any) -> Any:
+            if all(size.is_number for size in map(sympy.sympify, x.get_size()[-2:])):
+                return original[operator](x, sizes)
+            handler = look_up("torch._inductor.lowering:fallback_handler")
+            return handler(operator, add_to_fallback_set=False)(x, sizes)
+
+        return lower
+
+    operators = (
+        torch.ops.aten._adaptive_avg_pool2d.default,
+        torch.ops.aten.adaptive_max_pool2d.default,
+    )
+    own = {operator: pool(operator) for operator in operators}
+    # Inductor adds fallbacks to its own meanwhile.
+    return collections.ChainMap(own, original)
 
 
 @mend(
