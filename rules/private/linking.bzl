@@ -5,6 +5,7 @@ load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TorchCodegenInfo")
 load("//rules/private:cc.bzl", "configure_cc")
 load("//rules/private:names.bzl", "label_text")
+load("//rules/private:runtime.bzl", "has_openmp")
 
 def dynamic_libraries(cc_info):
     """Shared libraries that a binary needs at run time, for its runfiles.
@@ -37,6 +38,20 @@ rtorch_model_api(void) {{
 }}
 """
 
+# OpenMP's threads wait in its library between calls, and would go on in code that is gone
+# if that were unloaded with the last library that uses it.
+_KEEP_OPENMP = """
+#include <dlfcn.h>
+
+extern "C" int omp_get_max_threads(void);
+
+[[maybe_unused]] static const bool openmp_is_kept = [] {
+  Dl_info openmp;
+  return dladdr(reinterpret_cast<const void*>(&omp_get_max_threads), &openmp) != 0 &&
+         dlopen(openmp.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE) != nullptr;
+}();
+"""
+
 _VERSION_SCRIPT = """\
 {{
 {exported}  local: *;
@@ -60,15 +75,20 @@ def link_model(ctx, *, library, file_name):
       File, in the target's package.
     """
     toolchain, features = configure_cc(ctx)
+    codegen = library[TorchCodegenInfo]
+
+    # Libtorch keeps it.
+    keeps_openmp = codegen.runtime == "standalone" and has_openmp(codegen)
     objects = compile_text(
         ctx,
         toolchain = toolchain,
         features = features,
         suffix = ".export.cc",
         text = _EXPORT.format(
-            id = library[TorchCodegenInfo].id,
+            id = codegen.id,
             label = label_text(ctx.label),
-        ),
+        ) + (_KEEP_OPENMP if keeps_openmp else ""),
+        flags = ["-std=c++20"],
         compilation_contexts = [ctx.attr._abi[CcInfo].compilation_context],
     )
     return link_shared(
@@ -79,6 +99,7 @@ def link_model(ctx, *, library, file_name):
         linking_contexts = [library[CcInfo].linking_context],
         exported = ["rtorch_model_api"],
         file_name = file_name,
+        linkopts = ["-ldl"] if keeps_openmp else [],
     )
 
 def compile_text(ctx, *, toolchain, features, suffix, text, compilation_contexts, flags = []):
@@ -109,7 +130,7 @@ def compile_text(ctx, *, toolchain, features, suffix, text, compilation_contexts
     )
     return objects
 
-def link_shared(ctx, *, toolchain, features, objects, linking_contexts, exported, file_name):
+def link_shared(ctx, *, toolchain, features, objects, linking_contexts, exported, file_name, linkopts = []):
     """Declares a shared library that hides all but a few symbols.
 
     Args:
@@ -120,6 +141,7 @@ def link_shared(ctx, *, toolchain, features, objects, linking_contexts, exported
       linking_contexts: list of LinkingContexts.
       exported: list of strings; symbols.
       file_name: string; `lib<something>.so`.
+      linkopts: list of strings; more flags of the linker.
 
     Returns:
       File, in the target's package.
@@ -140,7 +162,7 @@ def link_shared(ctx, *, toolchain, features, objects, linking_contexts, exported
             "-Wl,--version-script=" + script.path,
             "-Wl,-soname," + file_name,
             "-Wl,-z,defs",
-        ],
+        ] + linkopts,
         additional_inputs = [script],
     )
     return linked.library_to_link.resolved_symlink_dynamic_library or linked.library_to_link.dynamic_library
