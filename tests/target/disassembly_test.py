@@ -58,13 +58,16 @@ class DisassemblyTest(unittest.TestCase):
                         functions += kind == "W"
         self.assertGreater(functions, 0)
 
-    def test_a_program_has_wide_registers_in_its_models_kernels_alone(self) -> None:
+    def test_a_program_has_wide_registers_in_its_models_code_alone(self) -> None:
+        """In kernels, and in operators, whose own functions have internal linkage."""
         code = disassemble(pathlib.Path("tests/target/resnet_test"))
         functions = re.split(r"^[0-9a-f]+ <(.*)>:$", code, flags=re.MULTILINE)[1:]
         seen = set()
         for name, body in zip(functions[::2], functions[1::2], strict=True):
             for register in re.findall(r"%([yz]mm)\d", body):
-                found = re.search(r"rtorch_tests_target_resnet_(\w+?_v\d)", name)
+                if "11rules_torch10standalone12_GLOBAL__N_1" in name:
+                    continue  # it may be of any instruction set
+                found = re.search(r"rtorch_(?:tests_target_resnet_)?(\w+?_v\d)", name)
                 self.assertTrue(found, f"{name} uses {register}")
                 isa = found[1].replace("_", "-")
                 self.assertNotRegex(register, WIDER[WIDEST[isa]], name)
