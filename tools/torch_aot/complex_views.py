@@ -24,12 +24,13 @@ def cancel(module: GraphModule) -> None:
 
 def _cancel(module: GraphModule) -> None:
     for node in module.graph.nodes:
-        inner = node.args[0] if node.op == "call_function" and node.args else None
-        if (
-            node.target in _PAIRS
-            and isinstance(inner, torch.fx.Node)
-            and inner.target == _PAIRS[node.target]
-        ):
+        if node.target not in _PAIRS:
+            continue
+        (inner,) = node.args
+        if inner.target == _PAIRS[node.target]:
             node.replace_all_uses_with(inner.args[0])
-    module.graph.eliminate_dead_code()
+    # Users before what they use, so that whole chains go.
+    for node in reversed(module.graph.nodes):
+        if node.target in _PAIRS and not node.users:
+            module.graph.erase_node(node)
     module.recompile()

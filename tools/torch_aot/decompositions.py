@@ -73,14 +73,10 @@ def _trilinear(
     sumdim: Sequence[int],
     unroll_dim: int = 1,
 ) -> _Tensor:
-    for dims, name in ((expand1, 0), (expand2, 1), (expand3, 2)):
-        for dim in dims:
-            if name == 0:
-                first = first.unsqueeze(dim)
-            elif name == 1:
-                second = second.unsqueeze(dim)
-            else:
-                third = third.unsqueeze(dim)
+    first, second, third = (
+        functools.reduce(torch.unsqueeze, dims, tensor)
+        for dims, tensor in ((expand1, first), (expand2, second), (expand3, third))
+    )
     product = first * second * third
     return product.sum(list(sumdim), dtype=product.dtype) if sumdim else product
 
