@@ -108,115 +108,95 @@ def _pdist(x: _Tensor, p: float = 2) -> _Tensor:
 # ---- What sorting tells.
 
 
-def _selected(
-    values: _Tensor, indices: _Tensor, at: _Tensor, dim: int, keepdim: bool
-) -> tuple[_Tensor, _Tensor]:
-    found = values.gather(dim, at), indices.gather(dim, at)
-    first, second = found if keepdim else (each.squeeze(dim) for each in found)
-    return first, second
+_Found = tuple[_Tensor, _Tensor]
 
 
 def _along(
-    function: Callable[..., tuple[_Tensor, _Tensor]],
-) -> Callable[..., tuple[_Tensor, _Tensor]]:
-    """Lets a function of a tensor and a dimension take a number, which has none."""
+    find: Callable[[_Tensor, int], _Found], x: _Tensor, dim: int, keepdim: bool
+) -> _Found:
+    """Finds values and indices along a dimension, which a number has not.
 
-    @functools.wraps(function)
-    def along(
-        x: _Tensor, *args: Any, dim: int = -1, keepdim: bool = False
-    ) -> tuple[_Tensor, _Tensor]:
-        if x.dim() > 0:
-            return function(x, *args, dim, keepdim)
-        values, indices = function(x.reshape(1), *args, 0, False)
+    Args:
+        find: Of a tensor with dimensions and one of them; leaves it, of one element.
+        x: The tensor.
+        dim: The dimension.
+        keepdim: Whether it stays in the results, too.
+    """
+    is_number = x.dim() == 0
+    values, indices = find(x.reshape(1) if is_number else x, dim)
+    if keepdim and not is_number:
         return values, indices
-
-    return along
-
-
-@_along
-def _kthvalue_along(
-    x: _Tensor, k: Any, dim: int, keepdim: bool
-) -> tuple[_Tensor, _Tensor]:
-    values, indices = torch.sort(x, stable=True, dim=dim)
-    found = values.narrow(dim, k - 1, 1), indices.narrow(dim, k - 1, 1)
-    first, second = found if keepdim else (each.squeeze(dim) for each in found)
-    return first, second
+    return values.squeeze(dim), indices.squeeze(dim)
 
 
 @_decomposes(_aten.kthvalue.default)
-def _kthvalue(
-    x: _Tensor, k: Any, dim: int = -1, keepdim: bool = False
-) -> tuple[_Tensor, _Tensor]:
-    return _kthvalue_along(x, k, dim=dim, keepdim=keepdim)
+def _kthvalue(x: _Tensor, k: Any, dim: int = -1, keepdim: bool = False) -> _Found:
+    def find(x: _Tensor, dim: int) -> _Found:
+        values, indices = torch.sort(x, stable=True, dim=dim)
+        return values.narrow(dim, k - 1, 1), indices.narrow(dim, k - 1, 1)
+
+    return _along(find, x, dim, keepdim)
 
 
 def _is_nan(x: _Tensor) -> _Tensor:
     return x != x
 
 
-@_along
-def _median_along(
-    x: _Tensor, ignores_nan: bool, dim: int, keepdim: bool
-) -> tuple[_Tensor, _Tensor]:
+def _middle(x: _Tensor, dim: int, ignores_nan: bool) -> _Found:
     values, indices = torch.sort(x, stable=True, dim=dim)
-    count = x.shape[dim]
     # NaN are the last ones.
     nans = _is_nan(values).sum(dim, keepdim=True)
-    numbers = count - nans
-    middle = (numbers - 1).clamp(min=0) // 2
+    numbers = x.shape[dim] - nans
+    at = (numbers - 1).clamp(min=0) // 2
     if not ignores_nan:
-        middle = torch.where(nans > 0, numbers, middle)
-    return _selected(values, indices, middle, dim, keepdim)
+        at = torch.where(nans > 0, numbers, at)
+    return values.gather(dim, at), indices.gather(dim, at)
+
+
+_median_of = functools.partial(_middle, ignores_nan=False)
+_nanmedian_of = functools.partial(_middle, ignores_nan=True)
 
 
 @_decomposes(_aten.median.dim)
-def _median_dim(x: _Tensor, dim: int, keepdim: bool = False) -> tuple[_Tensor, _Tensor]:
-    return _median_along(x, False, dim=dim, keepdim=keepdim)
+def _median_dim(x: _Tensor, dim: int, keepdim: bool = False) -> _Found:
+    return _along(_median_of, x, dim, keepdim)
 
 
 @_decomposes(_aten.nanmedian.dim)
-def _nanmedian_dim(
-    x: _Tensor, dim: int, keepdim: bool = False
-) -> tuple[_Tensor, _Tensor]:
-    return _median_along(x, True, dim=dim, keepdim=keepdim)
+def _nanmedian_dim(x: _Tensor, dim: int, keepdim: bool = False) -> _Found:
+    return _along(_nanmedian_of, x, dim, keepdim)
 
 
 @_decomposes(_aten.median.default)
 def _median(x: _Tensor) -> _Tensor:
-    return _median_of_all(x, False)
+    return _median_dim(x.reshape(-1), 0)[0]
 
 
 @_decomposes(_aten.nanmedian.default)
 def _nanmedian(x: _Tensor) -> _Tensor:
-    return _median_of_all(x, True)
-
-
-def _median_of_all(x: _Tensor, ignores_nan: bool) -> _Tensor:
-    return _median_along(x.reshape(-1), ignores_nan, dim=0)[0]
-
-
-@_along
-def _mode_along(x: _Tensor, dim: int, keepdim: bool) -> tuple[_Tensor, _Tensor]:
-    values, indices = torch.sort(x, stable=True, dim=dim)
-    count = x.shape[dim]
-    places = torch.arange(count, device=x.device)
-    places = places.reshape([-1] + [1] * (x.dim() - 1 - dim % x.dim()))
-    begins = torch.cat(
-        [
-            torch.ones_like(values.narrow(dim, 0, 1), dtype=torch.bool),
-            values.narrow(dim, 1, count - 1) != values.narrow(dim, 0, count - 1),
-        ],
-        dim,
-    )
-    # How many like it come before: the first that has most ends the longest run.
-    begin = torch.where(begins, places, 0).cummax(dim).values
-    at = (places - begin).argmax(dim, keepdim=True)
-    return _selected(values, indices, at, dim, keepdim)
+    return _nanmedian_dim(x.reshape(-1), 0)[0]
 
 
 @_decomposes(_aten.mode.default)
-def _mode(x: _Tensor, dim: int = -1, keepdim: bool = False) -> tuple[_Tensor, _Tensor]:
-    return _mode_along(x, dim=dim, keepdim=keepdim)
+def _mode(x: _Tensor, dim: int = -1, keepdim: bool = False) -> _Found:
+    def find(x: _Tensor, dim: int) -> _Found:
+        values, indices = torch.sort(x, stable=True, dim=dim)
+        count = x.shape[dim]
+        places = torch.arange(count, device=x.device)
+        places = places.reshape([-1] + [1] * (x.dim() - 1 - dim % x.dim()))
+        begins = torch.cat(
+            [
+                torch.ones_like(values.narrow(dim, 0, 1), dtype=torch.bool),
+                values.narrow(dim, 1, count - 1) != values.narrow(dim, 0, count - 1),
+            ],
+            dim,
+        )
+        # How many like it come before: the first that has most ends the longest run.
+        begin = torch.where(begins, places, 0).cummax(dim).values
+        at = (places - begin).argmax(dim, keepdim=True)
+        return values.gather(dim, at), indices.gather(dim, at)
+
+    return _along(find, x, dim, keepdim)
 
 
 # ---- What is looked up.
