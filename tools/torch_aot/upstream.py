@@ -398,6 +398,19 @@ def with_shims(operators: Iterable[Any]) -> Patch:
     )
 
 
+_Decompositions = dict[Any, Callable[..., Any]]
+
+# Returns Inductor's decompositions, by operator.
+_DECOMPOSITIONS = "torch._inductor.decomposition:fast_random_decomps"
+
+
+def _altering(
+    alter: Callable[[_Decompositions], _Decompositions],
+) -> Callable[[Callable[[], _Decompositions]], Callable[[], _Decompositions]]:
+    """What replaces _DECOMPOSITIONS, by a function that makes a table of another."""
+    return lambda original: functools.cache(lambda: alter(original()))
+
+
 def decomposing(table: Mapping[Any, Callable[..., Any]]) -> Patch:
     """Decomposes operators, more than Inductor does, before anything else looks at them.
 
@@ -405,23 +418,14 @@ def decomposing(table: Mapping[Any, Callable[..., Any]]) -> Patch:
         table: By operator, what computes it by others, or returns NotImplemented.
     """
 
-    def replace(
-        original: Callable[[], dict[Any, Any]],
-    ) -> Callable[[], dict[Any, Any]]:
-        def decompositions() -> dict[Any, Callable[..., Any]]:
-            found = original()
-            return found | {
-                operator: _either(function, found.get(operator))
-                for operator, function in table.items()
-            }
+    @_altering
+    def replace(found: _Decompositions) -> _Decompositions:
+        return found | {
+            operator: _either(function, found.get(operator))
+            for operator, function in table.items()
+        }
 
-        return functools.cache(decompositions)
-
-    return Patch(
-        "torch._inductor.decomposition:fast_random_decomps",
-        replace,
-        "Inductor leaves them to a library",
-    )
+    return Patch(_DECOMPOSITIONS, replace, "Inductor leaves them to a library")
 
 
 def _either(
@@ -623,11 +627,12 @@ def _dim_size(tensor: torch.Tensor, dim: int) -> Any:
 
 
 @mend(
-    "torch._inductor.decomposition:fast_random_decomps",
+    _DECOMPOSITIONS,
     "index_add, index_copy and index_select are made of indexing, where negative "
     "indices count from the end; eager refuses them",
 )
-def _check_signs(original: Callable[..., Any]) -> Callable[..., Any]:
+@_altering
+def _check_signs(table: _Decompositions) -> _Decompositions:
     def refusing(decomposition: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(decomposition)
         def decompose(x: Any, dim: int, index: Any, *args: Any, **kwargs: Any) -> Any:
@@ -652,23 +657,19 @@ def _check_signs(original: Callable[..., Any]) -> Callable[..., Any]:
         torch.ops.aten.index_fill: counting,
     }
 
-    @functools.cache
-    def decompositions() -> dict[Any, Callable[..., Any]]:
-        table = dict(original())
-        for operator, decomposition in table.items():
-            wrapper = wrappers.get(getattr(operator, "overloadpacket", None))
-            if wrapper:
-                table[operator] = wrapper(decomposition)
-        return table
-
-    return decompositions
+    return table | {
+        operator: wrappers[packet](decomposition)
+        for operator, decomposition in table.items()
+        if (packet := getattr(operator, "overloadpacket", None)) in wrappers
+    }
 
 
 @mend(
-    "torch._inductor.decomposition:fast_random_decomps",
+    _DECOMPOSITIONS,
     "whether adaptive pooling has windows of one size is asked of the example's sizes",
 )
-def _adapt_any_size(original: Callable[..., Any]) -> Callable[..., Any]:
+@_altering
+def _adapt_any_size(table: _Decompositions) -> _Decompositions:
     def keep(decomposition: Callable[..., Any]) -> Callable[..., Any]:
         def decompose(x: torch.Tensor, sizes: Any) -> Any:
             if any(isinstance(size, torch.SymInt) for size in x.shape):
@@ -677,17 +678,11 @@ def _adapt_any_size(original: Callable[..., Any]) -> Callable[..., Any]:
 
         return decompose
 
-    @functools.cache
-    def decompositions() -> dict[Any, Callable[..., Any]]:
-        table = dict(original())
-        for operator in (
-            torch.ops.aten.adaptive_max_pool2d.default,
-            torch.ops.aten.adaptive_max_pool3d.default,
-        ):
-            table[operator] = keep(table[operator])
-        return table
-
-    return decompositions
+    operators = (
+        torch.ops.aten.adaptive_max_pool2d.default,
+        torch.ops.aten.adaptive_max_pool3d.default,
+    )
+    return table | {operator: keep(table[operator]) for operator in operators}
 
 
 @mend(
