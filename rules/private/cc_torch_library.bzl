@@ -20,7 +20,7 @@ load("//rules/private:embed.bzl", "EMBED_ATTRS", "embed")
 load("//rules/private:isa.bzl", "ISAS")
 load("//rules/private:names.bzl", "cpp_class", "cpp_namespace", "label_text", "model_id")
 load("//rules/private:python.bzl", "add_import_paths")
-load("//rules/private:runtime.bzl", "backend_of", "has_openmp", "operators_of", "resolve_runtime")
+load("//rules/private:runtime.bzl", "backend_of", "brings_openmp", "has_openmp", "operators_of", "resolve_runtime")
 load("//rules/private:target.bzl", "resolve_isas", "resolve_threads")
 
 # Of the target that generates the code, behind the name of the library.
@@ -242,8 +242,7 @@ def _cc_torch_library_impl(ctx):
         linking_contexts = [runtime.interface.linking_context, backend.linking_context] +
                            [cc.linking_context for cc in operators_of(runtime, codegen)] +
                            [op[CcInfo].linking_context for op in ops],
-        # The toolchain's OpenMP; libtorch brings its own.
-        linkopts = OPENMP if codegen.runtime == "standalone" and has_openmp(codegen) else [],
+        linkopts = OPENMP if brings_openmp(codegen) else [],
     )
     return [
         DefaultInfo(

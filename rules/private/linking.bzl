@@ -5,7 +5,7 @@ load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("//rules:providers.bzl", "TorchCodegenInfo")
 load("//rules/private:cc.bzl", "configure_cc")
 load("//rules/private:names.bzl", "label_text")
-load("//rules/private:runtime.bzl", "has_openmp")
+load("//rules/private:runtime.bzl", "brings_openmp")
 
 def dynamic_libraries(cc_info):
     """Shared libraries that a binary needs at run time, for its runfiles.
@@ -76,9 +76,7 @@ def link_model(ctx, *, library, file_name):
     """
     toolchain, features = configure_cc(ctx)
     codegen = library[TorchCodegenInfo]
-
-    # Libtorch keeps it.
-    keeps_openmp = codegen.runtime == "standalone" and has_openmp(codegen)
+    keeps_openmp = brings_openmp(codegen)
     objects = compile_text(
         ctx,
         toolchain = toolchain,

@@ -46,6 +46,17 @@ def has_openmp(codegen):
     """
     return codegen.runtime == "libtorch" or codegen.threads != "1"
 
+def brings_openmp(codegen):
+    """Whether the toolchain's OpenMP is linked with a model.
+
+    Args:
+      codegen: TorchCodegenInfo.
+
+    Returns:
+      bool. Libtorch brings its own, and keeps it loaded.
+    """
+    return codegen.runtime == "standalone" and has_openmp(codegen)
+
 def operators_of(toolchain, codegen):
     """Finds the operators that a model's code calls.
 
