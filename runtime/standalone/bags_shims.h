@@ -15,6 +15,11 @@
 namespace rules_torch::standalone {
 namespace {
 
+// What operators read: a view, or a copy of other integers.
+inline OwnedTensor InInt64(const Tensor& tensor) {
+  return tensor.dtype == RTORCH_INT64 ? Alias(tensor) : CopyAsInt64(tensor);
+}
+
 // The other results are for gradients: of their shapes, and undefined.
 [[maybe_unused]] inline AOTITorchError EmbeddingBag(
     AtenTensorHandle weight, AtenTensorHandle indices, AtenTensorHandle offsets,
@@ -25,10 +30,8 @@ namespace {
   const std::int64_t rows = Of(offsets).sizes[0];
   const std::int64_t bags = rows - (include_last_offset ? 1 : 0);
   if (bags < 0) throw std::runtime_error("embedding_bag: there is no last offset");
-  OwnedTensor wide_indices = Contiguous(1, Of(indices).sizes, RTORCH_INT64);
-  OwnedTensor wide_offsets = Contiguous(1, Of(offsets).sizes, RTORCH_INT64);
-  Copy(Of(indices), wide_indices.get());
-  Copy(Of(offsets), wide_offsets.get());
+  const OwnedTensor wide_indices = InInt64(Of(indices));
+  const OwnedTensor wide_offsets = InInt64(Of(offsets));
   const std::int64_t sizes[] = {bags, table.sizes[1]};
   OwnedTensor out = Contiguous(2, sizes, table.dtype);
   const Optional factors(per_sample_weights);

@@ -171,6 +171,13 @@ To Convert(From value) {
   });
 }
 
+// A row-major copy in int64.
+[[maybe_unused]] inline OwnedTensor CopyAsInt64(const Tensor& from) {
+  OwnedTensor copy = Contiguous(from.rank, from.sizes, RTORCH_INT64);
+  Copy(from, copy.get());
+  return copy;
+}
+
 }  // namespace
 }  // namespace rules_torch::standalone
 

@@ -112,8 +112,7 @@ class Indexed {
                                  std::to_string(tensor.rank));
       }
       if (!is_mask) {
-        indices[dim] = Contiguous(index.rank, index.sizes, RTORCH_INT64);
-        Copy(index, indices[dim++].get());
+        indices[dim++] = CopyAsInt64(index);
         continue;
       }
       if (!std::equal(index.sizes, index.sizes + index.rank, tensor.sizes + dim)) {
@@ -536,8 +535,7 @@ static AOTITorchError aoti_torch_cpu_repeat_interleave_Tensor(AtenTensorHandle r
                                                               AtenTensorHandle* ret0) {
   using namespace rules_torch::standalone;
   const Tensor& given = Of(repeats);
-  OwnedTensor counts = Contiguous(given.rank, given.sizes, RTORCH_INT64);
-  Copy(given, counts.get());
+  const OwnedTensor counts = CopyAsInt64(given);
   const auto* count = DataOf<std::int64_t>(*counts);
   const std::int64_t size = NumElements(*counts);
   std::int64_t sum = 0;

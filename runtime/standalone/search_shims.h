@@ -22,8 +22,7 @@ inline void CheckSorter(const Tensor& sorter, const Tensor& boundaries) {
     throw std::runtime_error(
         "searchsorted takes a sorter of int64, as large as what it sorts");
   }
-  OwnedTensor copy = Contiguous(sorter.rank, sorter.sizes, RTORCH_INT64);
-  Copy(sorter, copy.get());
+  const OwnedTensor copy = CopyAsInt64(sorter);
   const std::int64_t length = boundaries.sizes[boundaries.rank - 1];
   std::int64_t count = 1;
   for (int i = 0; i < sorter.rank; ++i) {

@@ -4,7 +4,6 @@
 #include <type_traits>
 
 #include "rules_torch/abi.h"
-#include "runtime/standalone/kernels/parallel.h"
 #include "runtime/standalone/operand.h"
 #include "runtime/standalone/operators.h"
 #include "runtime/standalone/operators/elements.h"
@@ -35,27 +34,22 @@ void Accumulate(const Operand& in, int dim, Cumulation cumulation, const Operand
       std::conditional_t<std::is_same_v<Elements, Plain<float, float>>, double,
                          Element>,
       std::uint64_t>;
-  const std::int64_t lines = LinesOf(in, dim);
   const std::int64_t count = LengthOfLines(in, dim);
-  const int parts = PartsOf(4 * lines * count, MaxThreads());
-  ForEachPart(parts, [&](int part) {
-    const Range range = ShareOf(lines, part, parts);
-    for (std::int64_t line = range.begin; line < range.end; ++line) {
-      std::int64_t from = BeginOfLine(in, dim, line);
-      std::int64_t to = BeginOfLine(out, dim, line);
-      Sum sum = cumulation == Cumulation::kProduct ? 1 : 0;
-      if constexpr (std::is_floating_point_v<Sum>) {
-        if (cumulation == Cumulation::kLogSumExp) sum = -__builtin_inf();
-      }
-      for (std::int64_t i = 0; i < count; ++i) {
-        const auto element = static_cast<Sum>(Elements::Load(in.data, from));
-        sum = cumulation == Cumulation::kProduct ? sum * element
-              : cumulation == Cumulation::kSum   ? sum + element
-                                                 : LogOfSum(sum, element);
-        Elements::Store(out.data, to, static_cast<Element>(sum));
-        from += StrideOfLines(in, dim);
-        to += StrideOfLines(out, dim);
-      }
+  ForEachLine(in, dim, 4, [&](std::int64_t line) {
+    std::int64_t from = BeginOfLine(in, dim, line);
+    std::int64_t to = BeginOfLine(out, dim, line);
+    Sum sum = cumulation == Cumulation::kProduct ? 1 : 0;
+    if constexpr (std::is_floating_point_v<Sum>) {
+      if (cumulation == Cumulation::kLogSumExp) sum = -__builtin_inf();
+    }
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto element = static_cast<Sum>(Elements::Load(in.data, from));
+      sum = cumulation == Cumulation::kProduct ? sum * element
+            : cumulation == Cumulation::kSum   ? sum + element
+                                               : LogOfSum(sum, element);
+      Elements::Store(out.data, to, static_cast<Element>(sum));
+      from += StrideOfLines(in, dim);
+      to += StrideOfLines(out, dim);
     }
   });
 }
@@ -64,30 +58,25 @@ template <typename Elements>
 void FindExtremes(const Operand& in, int dim, bool is_maximum, const Operand& values,
                   const Operand& indices) {
   using Element = typename Elements::Accumulator;
-  const std::int64_t lines = LinesOf(in, dim);
   const std::int64_t count = LengthOfLines(in, dim);
-  const int parts = PartsOf(4 * lines * count, MaxThreads());
-  ForEachPart(parts, [&](int part) {
-    const Range range = ShareOf(lines, part, parts);
-    for (std::int64_t line = range.begin; line < range.end; ++line) {
-      std::int64_t from = BeginOfLine(in, dim, line);
-      std::int64_t value = BeginOfLine(values, dim, line);
-      std::int64_t index = BeginOfLine(indices, dim, line);
-      Element extreme{};
-      std::int64_t at = 0;
-      for (std::int64_t i = 0; i < count; ++i) {
-        const Element element = Elements::Load(in.data, from);
-        const bool is_as_far = is_maximum ? element >= extreme : element <= extreme;
-        if (i == 0 || element != element || (extreme == extreme && is_as_far)) {
-          extreme = element;
-          at = i;
-        }
-        Elements::Store(values.data, value, extreme);
-        static_cast<std::int64_t*>(indices.data)[index] = at;
-        from += StrideOfLines(in, dim);
-        value += StrideOfLines(values, dim);
-        index += StrideOfLines(indices, dim);
+  ForEachLine(in, dim, 4, [&](std::int64_t line) {
+    std::int64_t from = BeginOfLine(in, dim, line);
+    std::int64_t value = BeginOfLine(values, dim, line);
+    std::int64_t index = BeginOfLine(indices, dim, line);
+    Element extreme{};
+    std::int64_t at = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const Element element = Elements::Load(in.data, from);
+      const bool is_as_far = is_maximum ? element >= extreme : element <= extreme;
+      if (i == 0 || element != element || (extreme == extreme && is_as_far)) {
+        extreme = element;
+        at = i;
       }
+      Elements::Store(values.data, value, extreme);
+      static_cast<std::int64_t*>(indices.data)[index] = at;
+      from += StrideOfLines(in, dim);
+      value += StrideOfLines(values, dim);
+      index += StrideOfLines(indices, dim);
     }
   });
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "runtime/standalone/kernels/parallel.h"
 #include "runtime/standalone/operand.h"
 
 namespace rules_torch::standalone {
@@ -34,6 +35,17 @@ inline std::int64_t LengthOfLines(const Operand& of, int dim) {
 
 inline std::int64_t StrideOfLines(const Operand& of, int dim) {
   return of.rank == 0 ? 1 : of.strides[dim];
+}
+
+// Calls act(line) for each line, in threads; `work`: operations on one element.
+template <typename Act>
+void ForEachLine(const Operand& of, int dim, std::int64_t work, const Act& act) {
+  const std::int64_t lines = LinesOf(of, dim);
+  const int parts = PartsOf(work * lines * LengthOfLines(of, dim), MaxThreads());
+  ForEachPart(parts, [&](int part) {
+    const Range range = ShareOf(lines, part, parts);
+    for (std::int64_t line = range.begin; line < range.end; ++line) act(line);
+  });
 }
 
 }  // namespace

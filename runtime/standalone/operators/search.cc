@@ -25,17 +25,23 @@ void SearchLines(const Operand& boundaries, const Operand* sorter,
   const int parts = PartsOf(4 * lines * count * steps, MaxThreads());
   ForEachPart(parts, [&](int part) {
     const Range range = ShareOf(lines * count, part, parts);
+    std::int64_t first = 0;
+    std::int64_t order = 0;
+    std::int64_t from = 0;
+    std::int64_t to = 0;
     for (std::int64_t i = range.begin; i < range.end; ++i) {
-      const std::int64_t line = i / count;
       const std::int64_t in_line = i % count;
-      const std::int64_t first =
-          boundaries.rank == 1 ? 0 : BeginOfLine(boundaries, of, line);
-      const std::int64_t order = sorter == nullptr   ? 0
-                                 : sorter->rank == 1 ? 0
-                                                     : BeginOfLine(*sorter, of, line);
+      if (i == range.begin || in_line == 0) {
+        const std::int64_t line = i / count;
+        // One line of boundaries is for all.
+        const bool is_shared = boundaries.rank == 1;
+        first = is_shared ? 0 : BeginOfLine(boundaries, of, line);
+        order = is_shared || sorter == nullptr ? 0 : BeginOfLine(*sorter, of, line);
+        from = BeginOfLine(values, dim, line);
+        to = BeginOfLine(out, dim, line);
+      }
       const Number value =
-          Elements::Load(values.data, BeginOfLine(values, dim, line) +
-                                          in_line * StrideOfLines(values, dim));
+          Elements::Load(values.data, from + in_line * StrideOfLines(values, dim));
       std::int64_t low = 0;
       std::int64_t high = length;
       while (low < high) {
@@ -54,12 +60,11 @@ void SearchLines(const Operand& boundaries, const Operand* sorter,
           high = middle;
         }
       }
-      const std::int64_t to =
-          BeginOfLine(out, dim, line) + in_line * StrideOfLines(out, dim);
+      const std::int64_t place = to + in_line * StrideOfLines(out, dim);
       if (out.dtype == RTORCH_INT32) {
-        static_cast<std::int32_t*>(out.data)[to] = static_cast<std::int32_t>(low);
+        static_cast<std::int32_t*>(out.data)[place] = static_cast<std::int32_t>(low);
       } else {
-        static_cast<std::int64_t*>(out.data)[to] = low;
+        static_cast<std::int64_t*>(out.data)[place] = low;
       }
     }
   });
